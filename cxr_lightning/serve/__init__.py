@@ -1,0 +1,1 @@
+"""From an exported folder to an answer about a radiograph."""

@@ -1,0 +1,1 @@
+"""From studies to WebDataset tar shards with an index, and back to single samples."""

@@ -1,0 +1,1 @@
+"""From the loss to a training step: the two stages as LightningModules, under DeepSpeed ZeRO."""
