@@ -1,0 +1,192 @@
+"""Source `table`: a JSONL or CSV file with one row a study, or one row an image, becomes studies.
+
+Rows that share a study id are joined, wherever they stand in the file: their images become views of one study, and
+their question-answer pairs its turns. The text of a whole table fits in memory (a quarter of a million reports need
+less than 1 GiB); its images are not opened here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cxr_lightning.reports.sections import split_sections
+from cxr_lightning.reports.sources.columns import Columns
+from cxr_lightning.reports.sources.found import Flaw, Found, SourceError
+from cxr_lightning.reports.sources.rows import Row, rows, table_file
+from cxr_lightning.study import Position, Report, Split, Study, View
+
+SPLIT_WORDS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "validate": "validate",
+    "validation": "validate",
+    "valid": "validate",
+    "val": "validate",
+    "dev": "validate",
+    "test": "test",
+    "testing": "test",
+}
+FRONTAL_WORDS = frozenset({"frontal", "pa", "ap", "postero-anterior", "antero-posterior", "posteroanterior"})
+LATERAL_WORDS = frozenset({"lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral"})
+NO_LABEL = frozenset({"normal", "none", "no finding"})
+
+
+class RowError(ValueError):
+    """One study's rows cannot be used; the message says why, without report text."""
+
+
+def read_table(root: Path, columns: Columns) -> Iterator[Found | Flaw]:
+    """Read the studies of a table.
+
+    Args:
+        root: The table, or a folder that holds it; image paths are relative to that folder.
+        columns: What the table's columns are called.
+
+    Yields:
+        Studies in the order of their first rows, and flaws for rows that make no study.
+
+    Raises:
+        SourceError: There is no table, or it lacks a column.
+    """
+    path = table_file(root)
+    joined: dict[str, list[Row]] = {}
+    present: set[str] = set()
+    for row in rows(path):
+        if isinstance(row, Flaw):
+            yield row
+            continue
+        present |= row.cells.keys()
+        try:
+            joined.setdefault(_text(row, columns.study_id, needed=True), []).append(row)
+        except RowError as error:
+            if columns.study_id in present:
+                yield Flaw(f"{path.name}:{row.line}", "row incomplete", str(error))
+    _check_columns(path, columns, present)
+    for study_rows in joined.values():
+        where = f"{path.name}:{','.join(str(row.line) for row in study_rows)}"
+        try:
+            yield Found(_study(study_rows, columns, path.parent), where)
+        except RowError as error:
+            yield Flaw(where, "row incomplete", str(error))
+
+
+def _check_columns(path: Path, columns: Columns, present: set[str]) -> None:
+    if not present:
+        raise SourceError(f"{path}: no rows; expected one study (or one image) a line")
+    missing = columns.missing_from(present)
+    if missing:
+        wanted = ", ".join(f"'{getattr(columns, name)}' (--columns.{name})" for name in missing)
+        raise SourceError(
+            f"{path}: has no column {wanted}. Its columns are: {', '.join(sorted(present))}. "
+            f"Say which one it is, for example --columns.{missing[0]} {min(present)}"
+        )
+
+
+def _study(study_rows: list[Row], columns: Columns, folder: Path) -> Study:
+    first = study_rows[0]
+    patients = {_text(row, columns.patient_id, needed=True) for row in study_rows}
+    if len(patients) > 1:
+        raise RowError(f"{len(patients)} patients for one study; a study belongs to one patient")
+    return Study(
+        study_id=_text(first, columns.study_id),
+        patient_id=patients.pop(),
+        views=_views(study_rows, columns, folder),
+        report=_report(study_rows, columns),
+        source=_text(first, "source") or "table",
+        licence=_text(first, columns.licence),
+        split=_split(study_rows, columns),
+        labels=_labels(study_rows, columns),
+        turns=tuple(turn for row in study_rows for turn in _turns(row, columns)),
+    )
+
+
+def _views(study_rows: list[Row], columns: Columns, folder: Path) -> tuple[View, ...]:
+    views: dict[Path, View] = {}
+    for row in study_rows:
+        image = folder / _text(row, columns.image, needed=True)
+        views.setdefault(image, View(image, _position(_text(row, columns.view))))
+        lateral = _text(row, columns.lateral)
+        if lateral:
+            views.setdefault(folder / lateral, View(folder / lateral, "lateral"))
+    # The primary view first: a frontal one if there is any, as a reader would hang it.
+    rank: dict[Position, int] = {"frontal": 0, "unknown": 1, "lateral": 2}
+    return tuple(sorted(views.values(), key=lambda view: rank[view.position]))
+
+
+def _position(word: str) -> Position:
+    plain = word.lower().strip()
+    if plain in LATERAL_WORDS:
+        return "lateral"
+    # "AP SUPINE", "PA ERECT", "frontal portable": the first word says it.
+    return "frontal" if plain and plain.split()[0] in FRONTAL_WORDS else "unknown"
+
+
+def _report(study_rows: list[Row], columns: Columns) -> Report:
+    text = _agreed(study_rows, columns.report)
+    parsed = split_sections(text) if text else Report()
+    own = {
+        name: _agreed(study_rows, getattr(columns, name))
+        for name in ("findings", "impression", "indication", "technique", "comparison")
+    }
+    # Where the table gives one of the two telling sections apart, free text must not fill the other with the same words.
+    apart = bool(own["findings"] or own["impression"])
+    return Report(
+        text=text,
+        indication=own["indication"] or parsed.indication,
+        technique=own["technique"] or parsed.technique,
+        comparison=own["comparison"] or parsed.comparison,
+        findings=own["findings"] if apart else parsed.findings,
+        impression=own["impression"] if apart else parsed.impression,
+    )
+
+
+def _agreed(study_rows: Iterable[Row], column: str) -> str:
+    values = {value: None for row in study_rows if (value := _text(row, column))}
+    if len(values) > 1:
+        raise RowError(f"its rows have {len(values)} different texts in column '{column}'; a study has one report")
+    return next(iter(values), "")
+
+
+def _split(study_rows: Iterable[Row], columns: Columns) -> Split | None:
+    words = {_text(row, columns.split).lower() for row in study_rows} - {""}
+    unknown = words - SPLIT_WORDS.keys()
+    if unknown:
+        raise RowError(f"column '{columns.split}' says '{min(unknown)[:20]}'; it must be train, validate or test")
+    uses = {SPLIT_WORDS[word] for word in words}
+    if len(uses) > 1:
+        raise RowError(f"its rows prescribe {len(uses)} splits; a study has one")
+    return uses.pop() if uses else None
+
+
+def _labels(study_rows: Iterable[Row], columns: Columns) -> tuple[str, ...] | None:
+    known: dict[str, None] | None = None
+    for row in study_rows:
+        value = row.cells.get(columns.labels)
+        listed = value if isinstance(value, list) else [part for part in _text(row, columns.labels).split(";") if part]
+        if not listed and not isinstance(value, list):
+            continue
+        known = known or {}
+        known |= {str(label).strip(): None for label in listed}
+    return None if known is None else tuple(label for label in known if label.lower() not in NO_LABEL)
+
+
+def _turns(row: Row, columns: Columns) -> Iterator[tuple[str, str]]:
+    question, answer = _text(row, columns.question), _text(row, columns.answer)
+    if bool(question) != bool(answer):
+        raise RowError(f"only one of '{columns.question}' and '{columns.answer}' is filled; give both or neither")
+    if question:
+        yield question, answer
+
+
+def _text(row: Row, column: str, *, needed: bool = False) -> str:
+    value = row.cells.get(column)
+    if isinstance(value, float) and math.isnan(value):  # how pandas writes an empty cell into JSON
+        value = None
+    if isinstance(value, dict | bool) or (isinstance(value, list) and value):
+        raise RowError(f"column '{column}' holds a {type(value).__name__}; it must be text")
+    text = "" if value is None or isinstance(value, list) else str(value).strip()
+    if needed and not text:
+        raise RowError(f"column '{column}' is empty")
+    return text

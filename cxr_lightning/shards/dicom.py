@@ -1,0 +1,109 @@
+"""DICOM files enter, gray levels as a reader would see them leave.
+
+The order is the standard's: stored values, modality rescale to physical ones, the window that the modality proposes,
+then the photometric sense (MONOCHROME1 is stored as a negative). Where no window is given, the values' own range is
+used. Formulas: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_lightning.shards.images import Gray, ImageError, check_size, stretch
+
+Values = NDArray[np.float32]
+
+
+def load_dicom(data: bytes, most_pixels: int) -> Gray:
+    """Render the single frame of a DICOM file.
+
+    Args:
+        data: The file's content.
+        most_pixels: Refuse larger frames, before decompressing them.
+
+    Returns:
+        Gray levels of shape (rows, columns).
+
+    Raises:
+        ImageError: pydicom is absent, or the file is damaged, holds several frames, or is not gray.
+    """
+    try:
+        import pydicom
+        from pydicom.pixels import apply_modality_lut
+    except ImportError:
+        raise ImageError("reading DICOM needs pydicom: pip install 'cxr-lightning[dicom]'") from None
+    try:
+        header = pydicom.dcmread(io.BytesIO(data))
+        _check(header, most_pixels)
+        stored = _stored(header)
+        values = np.asarray(apply_modality_lut(stored, header), dtype=np.float32)
+        gray = _window(values, header)
+    except ImageError:
+        raise
+    except Exception as error:  # pydicom and its decoders raise nearly every type there is
+        # Only the type: messages of a DICOM reader quote elements, and elements name patients.
+        raise ImageError(f"unreadable DICOM ({type(error).__name__}); are the decoders of the dicom extra there?") from None
+    return np.subtract(255, gray) if header.PhotometricInterpretation == "MONOCHROME1" else gray
+
+
+def _check(header: Any, most_pixels: int) -> None:
+    if "PixelData" not in header:
+        raise ImageError("a DICOM file without pixels")
+    check_size(int(header.Columns), int(header.Rows), most_pixels)
+    frames = int(header.get("NumberOfFrames", None) or 1)
+    if frames != 1:
+        raise ImageError(f"{frames} frames; a radiograph has one, so export the frame that was reported")
+    kind = str(header.PhotometricInterpretation)
+    if int(header.SamplesPerPixel) != 1 or not kind.startswith("MONOCHROME"):
+        raise ImageError(f"colours ({kind}), probably a screenshot; radiographs are MONOCHROME1 or MONOCHROME2")
+
+
+def _stored(header: Any) -> NDArray[np.generic]:
+    values: NDArray[np.generic] = header.pixel_array
+    bits = int(header.BitsStored)
+    if int(header.PixelRepresentation) == 0 and bits < int(header.BitsAllocated):
+        # Old modalities keep overlays in the unused high bits.
+        values = np.bitwise_and(values.astype(np.uint32), np.uint32((1 << bits) - 1))
+    return values
+
+
+def _window(values: Values, header: Any) -> Gray:
+    centre, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
+    if centre is None or width is None:
+        return _through_table(values, header)
+    function = str(header.get("VOILUTFunction", "") or "LINEAR").upper()
+    if function == "SIGMOID" and width > 0:
+        # Clipped, for exp overflows where a window is narrow; e^-60 is black all the same.
+        share = 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -60.0, 60.0)))
+    elif function == "LINEAR_EXACT" and width > 0:
+        share = (values - centre) / width + 0.5
+    elif width > 1:
+        share = (values - (centre - 0.5)) / (width - 1.0) + 0.5
+    else:
+        return stretch(values)
+    if float(np.ptp(share.clip(0.0, 1.0))) == 0.0 and float(np.ptp(values)) > 0.0:
+        # The window misses every value: it belongs to another series, and black is not what anyone saw.
+        return stretch(values)
+    return np.rint(share.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _through_table(values: Values, header: Any) -> Gray:
+    if not header.get("VOILUTSequence"):
+        padding = header.get("PixelPaddingValue")
+        inside = values[values != float(padding)] if padding is not None else values
+        return stretch(values.clip(inside.min(), inside.max())) if inside.size else stretch(values)
+    from pydicom.pixels import apply_voi
+
+    return stretch(np.asarray(apply_voi(values.astype(np.int32), header, index=0)))
+
+
+def _first(value: Any) -> float | None:
+    """Take the first of several windows: it is the one that the modality prefers."""
+    if value is None or value == "":
+        return None
+    many = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+    return float(many[0]) if many else None
