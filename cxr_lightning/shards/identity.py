@@ -27,5 +27,5 @@ def hashed(name: str, purpose: str, secret: str = DEFAULT_KEY) -> str:
     """
     key = secret.encode()
     if not 0 < len(key) <= 64:
-        raise ValueError(f"--patient-key has {len(key)} bytes; it must have 1 to 64")
+        raise ValueError(f"--patient_key has {len(key)} bytes; it must have 1 to 64")
     return hashlib.blake2b(name.encode(), digest_size=12, key=key, person=purpose.encode()[:16]).hexdigest()

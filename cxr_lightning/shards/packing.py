@@ -1,7 +1,7 @@
 """`cxr pack`: studies of a source enter, a folder of shards with its index leaves, whole or not at all.
 
 Three steps: plan (who goes where), prepare (text and images, in parallel), write (in order, from one process). Bad
-studies are skipped, counted and listed; more of them than `--max-bad` allows stop the run, for a set that lost a fifth of
+studies are skipped, counted and listed; more of them than `--max_bad` allows stop the run, for a set that lost a fifth of
 its studies is another set.
 """
 
@@ -82,7 +82,7 @@ def pack(
     console = Console(stderr=True)
     recipe = Recipe(size, format, quality, conversation)
     if not 0 <= max_bad <= 1:
-        raise ValueError(f"--max-bad {max_bad}: a share, 0 to 1")
+        raise ValueError(f"--max_bad {max_bad}: a share, 0 to 1")
     with aside(out, overwrite=overwrite) as folder:
         planned = plan(open_source(source, root, columns), split, patient_key)
         flaws = Flaws(len(planned.jobs) + len(planned.flaws), max_bad)

@@ -75,7 +75,7 @@ class SplitWriter:
 
     def __init__(self, folder: Path, split: Split, samples_per_shard: int) -> None:
         if samples_per_shard < 1:
-            raise ValueError(f"--samples-per-shard {samples_per_shard}: must be at least 1")
+            raise ValueError(f"--samples_per_shard {samples_per_shard}: must be at least 1")
         self.records: list[ShardRecord] = []
         self._folder, self._split, self._capacity = folder, split, samples_per_shard
         self._open: _Shard | None = None
