@@ -1,0 +1,107 @@
+"""The run directory: what a run leaves behind, and how the next station finds it.
+
+RUN/config.yaml            the resolved configuration
+RUN/run.json               provenance: stage, model, what learned, data, versions, what it inherits
+RUN/metrics.jsonl          a line per logged step
+RUN/tensorboard/           the same for TensorBoard
+RUN/checkpoints/step-N/    learned weights, optimizer and position; complete once manifest.json is there
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr_lightning.checkpoint.manifest import is_complete
+
+WEIGHTS = "trainable.safetensors"
+
+
+class RunError(ValueError):
+    """A folder is not a run, or a run has not come as far as is asked of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    Attributes:
+        folder: The directory.
+        provenance: What `run.json` says.
+    """
+
+    folder: Path
+    provenance: dict[str, Any]
+
+    @property
+    def stage(self) -> str:
+        """`alignment` or `instruction`."""
+        return str(self.provenance["stage"])
+
+    def checkpoint(self) -> Path:
+        """Returns the newest complete checkpoint.
+
+        Raises:
+            RunError: If there is none yet.
+        """
+        newest = newest_checkpoint(self.folder)
+        if newest is None:
+            raise RunError(
+                f"The run {self.folder} has no complete checkpoint. Remedy: let it train up to its first save "
+                "(--checkpoint.every_n_steps), or name another run."
+            )
+        return newest
+
+    def weights(self) -> Path:
+        """Returns the file with everything learned so far, inherited weights included."""
+        return self.checkpoint() / WEIGHTS
+
+
+def open_run(folder: str | Path) -> Run:
+    """Opens a run directory, or the run of a checkpoint folder inside it.
+
+    Raises:
+        RunError: If the folder is not a run.
+    """
+    path = Path(folder)
+    if path.parent.name == "checkpoints":
+        path = path.parent.parent
+    record = path / "run.json"
+    if not record.is_file():
+        there = "has no run.json" if path.is_dir() else "does not exist"
+        raise RunError(f"{path} {there}, so it is not a run. Remedy: give the folder that `cxr fit` wrote (--run).")
+    return Run(path, json.loads(record.read_text()))
+
+
+def write_provenance(folder: Path, provenance: dict[str, Any]) -> None:
+    """Writes `run.json`, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"run.json.{os.getpid()}.partial"
+    temporary.write_text(json.dumps(provenance, indent=2) + "\n")
+    temporary.replace(folder / "run.json")
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Returns the complete checkpoints of a run, oldest first."""
+    found = [path for path in (folder / "checkpoints").glob("step-*") if re.fullmatch(r"step-\d+", path.name)]
+    return sorted((path for path in found if is_complete(path)), key=step_of)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Returns the newest complete checkpoint of a run, or None."""
+    complete = checkpoints(folder)
+    return complete[-1] if complete else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Returns the optimizer step at which a checkpoint was made."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Returns where the checkpoint of a step belongs."""
+    return run / "checkpoints" / f"step-{step:07d}"

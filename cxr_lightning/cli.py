@@ -1,0 +1,96 @@
+"""`cxr VERB`: one table of verbs, each a typed function whose signature is its command line.
+
+Nothing heavy is imported before a verb is chosen, so that `cxr --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cxr_lightning import __version__
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One row of the table.
+
+    Attributes:
+        does: What it does, in a line of help.
+        module: Where its function lives.
+        function: The function's name.
+        parses: Whether the function parses its own arguments (`fit` is a LightningCLI).
+    """
+
+    does: str
+    module: str
+    function: str
+    parses: bool = False
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb("the whole journey on drawn radiographs, on this machine's CPU", "cxr_lightning.demo.journey", "demo"),
+    "phantoms": Verb("draw chest radiographs with reports and known findings", "cxr_lightning.phantoms.archive", "draw"),
+    "pack": Verb("pack studies into indexed WebDataset shards", "cxr_lightning.shards.packing", "pack"),
+    "fit": Verb("train a stage: projector alignment or instruction tuning", "cxr_lightning.training.fit", "fit", parses=True),
+    "export": Verb("merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"),
+    "describe": Verb("answer about a radiograph: PNG, JPEG or DICOM", "cxr_lightning.serve.describe", "describe"),
+    "evaluate": Verb("score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"),
+}
+
+
+def run(args: Sequence[str]) -> int:
+    """Runs one verb.
+
+    Args:
+        args: The command line after `cxr`.
+
+    Returns:
+        The exit status: 0 done, 1 the input is at fault and the message says how to mend it, 2 no such verb.
+    """
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if args[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    verb = VERBS.get(args[0])
+    if verb is None:
+        print(f"cxr: there is no verb {args[0]!r}.\n\n{_help()}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for noisy in ("httpx", "transformers", "DeepSpeed"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        _call(args[0], verb, list(args[1:]))
+    except (ValueError, OSError) as error:
+        if os.environ.get("CXR_TRACEBACK"):
+            raise
+        print(f"cxr {args[0]}: {error}\n(CXR_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _call(name: str, verb: Verb, args: list[str]) -> None:
+    function: Callable[..., Any] = getattr(importlib.import_module(verb.module), verb.function)
+    if verb.parses:
+        function(args)
+        return
+    from jsonargparse import auto_cli, set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    auto_cli(function, args=args, as_positional=True, prog=f"cxr {name}")
+
+
+def _help() -> str:
+    width = max(map(len, VERBS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{verb.does}" for name, verb in VERBS.items())
+    return (
+        f"cxr {__version__}: train chest X-ray vision-language models, from reports to weights that serve.\n\n"
+        f"usage: cxr VERB [options]\n\n{rows}\n\n`cxr VERB --help` explains a verb; `cxr demo` shows them all at work."
+    )

@@ -1,0 +1,218 @@
+"""Builds the frozen base: a vision tower and a language model joined as one Hugging Face Llava, or a complete VLM as it is.
+
+What comes out is a plain `AutoModelForImageTextToText` with its processor, so nothing has to be converted between
+training and serving but the merge of what was learned.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaImageProcessor,
+    LlavaProcessor,
+)
+
+from cxr_lightning.model.families import image_tokens, pixels_per_token, tower_family, vlm_family
+from cxr_lightning.model.projector import make_linear
+from cxr_lightning.model.source import ModelSource, ModelSourceError
+from cxr_lightning.model.templates import IMAGE_TOKEN, with_images
+
+
+class TokenizerWithoutImageError(ValueError):
+    """A complete model's tokenizer has no single token that stands for an image."""
+
+
+def load_processor(source: ModelSource) -> Any:
+    """Returns the processor (tokenizer, image processor, chat template) of a model, without its weights.
+
+    Raises:
+        ModelSourceError: If a folder or a file that is named does not hold what it should.
+        TokenizerWithoutImageError: If a complete model's tokenizer does not know the image token.
+    """
+    if source.composed:
+        return _composed_processor(source)
+    processor = _open(AutoProcessor, source.base, "--model.source.base")
+    _require_image_token(processor, source)
+    if source.chat_template is not None:
+        processor.chat_template = Path(source.chat_template).read_text()
+    return processor
+
+
+def load_model(source: ModelSource, processor: Any, *, dtype: torch.dtype = torch.float32) -> Any:
+    """Returns the untrained base model in evaluation mode, every parameter frozen.
+
+    Args:
+        source: Which model to build.
+        processor: What `load_processor` returned for the same source.
+        dtype: Data type of the weights.
+
+    Raises:
+        ModelSourceError: If a folder does not hold what it should, or the parts do not fit.
+    """
+    if source.composed:
+        model = _composed_model(source, processor, dtype)
+    else:
+        model = _open(AutoModelForImageTextToText, source.base, "--model.source.base", dtype=dtype)
+        vlm_family(model.config)
+    _forget_storage_format(model.config)
+    return model.requires_grad_(False).eval()
+
+
+def _composed_processor(source: ModelSource) -> LlavaProcessor:
+    tokenizer = _open(AutoTokenizer, source.language, "--model.source.language")
+    if tokenizer.eos_token is None:
+        raise ModelSourceError(
+            f"The tokenizer of {source.language} has no end token. Remedy: set eos_token in its tokenizer_config.json."
+        )
+    tokenizer.add_tokens([IMAGE_TOKEN], special_tokens=True)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    vision_config = _vision_config(source)
+    select = source.select or tower_family(vision_config).select
+    template = Path(source.chat_template).read_text() if source.chat_template else tokenizer.chat_template
+    tokenizer.chat_template = None  # the processor's template is the one that counts; two would drift apart
+    return LlavaProcessor(
+        image_processor=_image_processor(source, vision_config),
+        tokenizer=tokenizer,
+        patch_size=pixels_per_token(vision_config),
+        vision_feature_select_strategy=select,
+        num_additional_image_tokens=tower_family(vision_config).extra_tokens,
+        image_token=IMAGE_TOKEN,
+        chat_template=with_images(template),
+    )
+
+
+def _image_processor(source: ModelSource, vision_config: Any) -> LlavaImageProcessor:
+    """Keeps the tower's normalisation; pads to a square first, since cropping a radiograph can lose a lung."""
+    family = tower_family(vision_config)
+    mean, std, resample = list(family.mean), list(family.std), 3
+    if Path(str(source.vision), "preprocessor_config.json").is_file() or not Path(str(source.vision)).exists():
+        theirs = _open(AutoImageProcessor, source.vision, "--model.source.vision")
+        mean, std, resample = list(theirs.image_mean), list(theirs.image_std), int(theirs.resample)
+    side = {"height": int(vision_config.image_size), "width": int(vision_config.image_size)}
+    return LlavaImageProcessor(
+        do_pad=True,
+        size=side,
+        crop_size=side,
+        do_center_crop=False,
+        resample=resample,
+        image_mean=mean,
+        image_std=std,
+    )
+
+
+def _composed_model(
+    source: ModelSource, processor: LlavaProcessor, dtype: torch.dtype
+) -> LlavaForConditionalGeneration:
+    vision_config = _vision_config(source)
+    language = _open(AutoModelForCausalLM, source.language, "--model.source.language", dtype=dtype)
+    _forget_storage_format(language.config)
+    generator = torch.Generator().manual_seed(source.seed)
+    _make_room_for_image_token(language, processor, generator)
+    family = tower_family(vision_config)
+    select = source.select or family.select
+    config = LlavaConfig(
+        vision_config=vision_config,
+        text_config=language.config,
+        image_token_index=processor.image_token_id,
+        image_seq_length=image_tokens(vision_config, select),
+        projector_hidden_act="gelu",
+        vision_feature_select_strategy=select,
+        vision_feature_layer=family.layer if source.vision_layer is None else source.vision_layer,
+        tie_word_embeddings=bool(language.config.tie_word_embeddings),
+    )
+    with torch.device("meta"):  # an empty frame: each part brings its own weights, so none is allocated twice
+        model = LlavaForConditionalGeneration(config)
+        tower_class = type(AutoModel.from_config(vision_config))
+    model.model.vision_tower = _open(
+        tower_class, source.vision, "--model.source.vision", config=vision_config, dtype=dtype
+    )
+    model.model.language_model = language.get_decoder()
+    model.lm_head = language.get_output_embeddings()
+    model.model.multi_modal_projector = _fresh_projector(source, config, generator).to(dtype)
+    model.generation_config = language.generation_config
+    model.config.architectures = ["LlavaForConditionalGeneration"]
+    model.config.text_config.architectures = [type(language).__name__]
+    return model
+
+
+def _fresh_projector(source: ModelSource, config: LlavaConfig, generator: torch.Generator) -> torch.nn.Module:
+    if source.projector == "linear":
+        return make_linear(config, generator)
+    from transformers.models.llava.modeling_llava import LlavaMultiModalProjector
+
+    projector = LlavaMultiModalProjector(config)
+    with torch.no_grad():
+        for layer in (projector.linear_1, projector.linear_2):
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * layer.in_features**-0.5)
+            layer.bias.zero_()
+    return projector
+
+
+def _make_room_for_image_token(language: Any, processor: LlavaProcessor, generator: torch.Generator) -> None:
+    """Adds an embedding row for `<image>` where the table is full; its value never reaches the model's layers."""
+    needed = processor.image_token_id + 1
+    if needed <= language.get_input_embeddings().num_embeddings:
+        return
+    language.resize_token_embeddings(needed, mean_resizing=False)
+    with torch.no_grad():
+        for table in {language.get_input_embeddings(), language.get_output_embeddings()}:
+            width = table.weight.shape[1]
+            table.weight[needed - 1] = torch.randn(width, generator=generator).to(table.weight.dtype) * 0.02
+
+
+def _vision_config(source: ModelSource) -> Any:
+    config = _open(AutoConfig, source.vision, "--model.source.vision")
+    config = getattr(config, "vision_config", config)  # of a CLIP or SigLIP pair, the half that sees
+    tower_family(config)
+    if not hasattr(config, "hidden_size"):
+        raise ModelSourceError(
+            f"The vision tower {source.vision} does not state its hidden_size. Remedy: choose a tower of another family."
+        )
+    return config
+
+
+def _require_image_token(processor: Any, source: ModelSource) -> None:
+    token = getattr(processor, "image_token", None) or IMAGE_TOKEN
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None or tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
+        raise TokenizerWithoutImageError(
+            f"The tokenizer of {source.base} has no image token {token!r}, so text cannot say where an image stands. "
+            "Remedy: name a complete vision-language model, or join parts with --model.source.vision and "
+            "--model.source.language, which adds the token."
+        )
+
+
+def _forget_storage_format(config: Any) -> None:
+    """Drops how the base was stored (gguf, awq): the weights are plain now, and a server would refuse to load them."""
+    for part in (config, getattr(config, "text_config", None), getattr(config, "vision_config", None)):
+        if part is not None and getattr(part, "quantization_config", None) is not None:
+            del part.quantization_config
+
+
+def _open(auto_class: Any, name: str | None, option: str, **options: Any) -> Any:
+    """Loads by transformers from a folder, a hub name or a `.gguf` file; failures name the option to change."""
+    assert name is not None
+    folder, path = name, Path(name)
+    if path.suffix == ".gguf":
+        folder, options = str(path.parent), {**options, "gguf_file": path.name}
+    try:
+        return auto_class.from_pretrained(folder, **options)
+    except (OSError, ValueError, ImportError) as error:
+        where = "the folder is there, but" if Path(folder).exists() else "there is no such folder, and as a hub name"
+        raise ModelSourceError(
+            f"{option}={name}: {where} transformers cannot load it as {auto_class.__name__}: {str(error).splitlines()[0]} "
+            f"Remedy: give {option} the folder of a Hugging Face model with config, weights and tokenizer."
+        ) from error

@@ -1,0 +1,55 @@
+"""Greedy text from a model and its processor, for a batch of conversations with images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+
+
+@torch.inference_mode()
+def generate(
+    model: Any,
+    processor: Any,
+    conversations: list[list[dict[str, Any]]],
+    pictures: list[list[Image.Image]],
+    *,
+    max_new_tokens: int = 256,
+    synced_ranks: bool = False,
+) -> list[str]:
+    """Answers the last turn of each conversation.
+
+    Args:
+        model: A Hugging Face image-text-to-text model.
+        processor: Its processor.
+        conversations: Hugging Face messages of each conversation, ending with a user turn.
+        pictures: The images of each conversation, RGB, in the order of their marks.
+        max_new_tokens: Longest answer.
+        synced_ranks: Keep going until all ranks are done, which ZeRO-3 needs to gather weights together.
+
+    Returns:
+        The answers.
+    """
+    texts = [
+        processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False) for turns in conversations
+    ]
+    begins = processor.tokenizer.bos_token is not None and texts[0].startswith(processor.tokenizer.bos_token)
+    images = [picture for each in pictures for picture in each] or None
+    side, processor.tokenizer.padding_side = processor.tokenizer.padding_side, "left"  # answers begin where rows end
+    try:
+        inputs = processor(images=images, text=texts, padding=True, add_special_tokens=not begins, return_tensors="pt")
+    finally:
+        processor.tokenizer.padding_side = side
+    inputs = inputs.to(model.device)
+    if "pixel_values" in inputs:
+        inputs["pixel_values"] = inputs["pixel_values"].to(model.dtype)
+    ids_BL = model.generate(
+        **inputs,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        pad_token_id=processor.tokenizer.pad_token_id,
+        synced_gpus=synced_ranks,
+    )
+    new_BL = ids_BL[:, inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in processor.batch_decode(new_BL, skip_special_tokens=True)]

@@ -1,0 +1,121 @@
+"""What learns and what is frozen, as one visible, typed choice, and the table that says so before step 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rich.table import Table
+from torch import nn
+
+from cxr_lightning.model.families import ROLES, Role, VlmFamily, role_of
+from cxr_lightning.model.lora import Lora, add_adapters
+
+Choice = Literal["frozen", "lora", "full"]
+
+
+class NothingLearnsError(ValueError):
+    """Every part of the model is frozen."""
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """How each role of the model takes part in training.
+
+    Attributes:
+        vision: The vision tower: `frozen`, `lora` or `full`.
+        projector: The projector: `frozen` or `full`.
+        language: The language model: `frozen`, `lora` or `full`.
+    """
+
+    vision: Choice = "frozen"
+    projector: Literal["frozen", "full"] = "full"
+    language: Choice = "frozen"
+
+    def __post_init__(self) -> None:
+        if all(self.choice(role) == "frozen" for role in ROLES):
+            raise NothingLearnsError(
+                "Vision, projector and language are all frozen. Remedy: set one of --model.trainable.* to full or lora."
+            )
+
+    def choice(self, role: Role) -> Choice:
+        """Returns the choice for one role."""
+        return getattr(self, role)  # type: ignore[no-any-return]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the choice as it stands in `run.json`."""
+        return asdict(self)
+
+
+@dataclass
+class RoleCount:
+    """Parameters of one role: how many there are, and how many of them learn."""
+
+    total: int = 0
+    learning: int = 0
+
+
+@dataclass
+class ParameterCounts:
+    """Parameter counts by role, adapters included."""
+
+    roles: dict[Role, RoleCount] = field(default_factory=lambda: {role: RoleCount() for role in ROLES})
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(count.total for count in self.roles.values())
+
+    @property
+    def learning(self) -> int:
+        """All parameters that learn."""
+        return sum(count.learning for count in self.roles.values())
+
+
+def prepare(model: nn.Module, trainable: Trainable, lora: Lora, family: VlmFamily) -> ParameterCounts:
+    """Freezes the model, adds adapters where chosen, and sets to learn what shall learn; in place.
+
+    Must run before DeepSpeed takes the parameters: it gives its optimizer only those that learn by then.
+
+    Returns:
+        The counts by role.
+    """
+    model.requires_grad_(False)
+    with_lora = tuple(role for role in ROLES if trainable.choice(role) == "lora")
+    if with_lora:
+        add_adapters(model, lora, with_lora, family)
+    for name, parameter in model.named_parameters():
+        if trainable.choice(role_of(name, family)) == "full":
+            parameter.requires_grad_(True)
+    return count(model, family)
+
+
+def count(model: nn.Module, family: VlmFamily) -> ParameterCounts:
+    """Counts the parameters of each role; shared ones (tied embeddings) once."""
+    counts = ParameterCounts()
+    for name, parameter in model.named_parameters():
+        role = counts.roles[role_of(name, family)]
+        size = getattr(parameter, "ds_numel", parameter.numel())  # under ZeRO-3 a rank holds a part and knows the whole
+        role.total += size
+        role.learning += size if parameter.requires_grad else 0
+    return counts
+
+
+def learning_names(model: nn.Module) -> Iterator[str]:
+    """Yields the names of the parameters that learn."""
+    return (name for name, parameter in model.named_parameters() if parameter.requires_grad)
+
+
+def table(counts: ParameterCounts, trainable: Trainable, lora: Lora) -> Table:
+    """Returns the table that is printed before the first step."""
+    grid = Table(title="What learns", title_justify="left")
+    for heading in ("part", "how", "parameters", "learning"):
+        grid.add_column(heading, justify="left" if heading in ("part", "how") else "right")
+    for role, sizes in counts.roles.items():
+        choice = trainable.choice(role)
+        how = f"LoRA, rank {lora.rank}, alpha {lora.alpha}" if choice == "lora" else choice
+        grid.add_row(role, how, f"{sizes.total:,}", f"{sizes.learning:,}" if sizes.learning else "-")
+    share = 100 * counts.learning / max(counts.total, 1)
+    grid.add_row("all", f"{share:.2f} % learns", f"{counts.total:,}", f"{counts.learning:,}", style="bold")
+    return grid

@@ -1,0 +1,138 @@
+"""One stored sample to what the model reads: token ids, targets and pixels.
+
+Text goes through the family's chat template and tokenizer, images through its image processor, the very ones that the
+export carries, so that training sees what serving will see.
+"""
+
+# Shapes: L tokens of the sample, I images, C channels, H height, W width.
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from cxr_lightning.shards.sample import RawSample
+from cxr_lightning.stream.conversation import IMAGE_MARK, Piece, render
+
+TextKind = Literal["summary", "conversation"]
+IGNORED = -100
+"""Target of positions that the loss does not see (PyTorch's own default)."""
+
+ALIGNMENT_PROMPT = f"{IMAGE_MARK}\nDescribe this chest radiograph."
+"""The one user turn of stage 1: alignment learns to see, not to follow varied instructions."""
+
+
+class AnswerLostError(ValueError):
+    """A sample is so long before its answer that nothing is left to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A sample ready to be put into a row.
+
+    Attributes:
+        key: The sample's key, for messages.
+        ids_L: Token ids, images expanded.
+        targets_L: The next token at each position, or -100 where the loss does not look.
+        vision: The image processor's tensors (`pixel_values`, and what the family needs beside), each with I rows or more.
+        truncated: Whether the answer was cut at the length limit.
+    """
+
+    key: str
+    ids_L: NDArray[np.int64]
+    targets_L: NDArray[np.int64]
+    vision: dict[str, Tensor]
+    truncated: bool
+
+    @property
+    def supervised(self) -> int:
+        """Number of positions the loss looks at."""
+        return int((self.targets_L != IGNORED).sum())
+
+
+class Encoder:
+    """Encodes samples for one model family.
+
+    Args:
+        processor: The model's Hugging Face processor.
+        text: `summary` for alignment, `conversation` for instruction tuning.
+        max_tokens: Longest sample; longer answers are cut at their end and counted.
+    """
+
+    def __init__(self, processor: Any, text: TextKind, max_tokens: int) -> None:
+        self.processor, self.text, self.max_tokens = processor, text, max_tokens
+        self._image_token = getattr(processor, "boi_token", None) or processor.image_token
+
+    def turns(self, sample: RawSample) -> list[dict[str, str]]:
+        """Returns the conversation that a sample teaches at this stage."""
+        if self.text == "conversation":
+            return list(sample.record["conversation"])
+        return [
+            {"role": "user", "content": ALIGNMENT_PROMPT},
+            {"role": "assistant", "content": sample.record["summary"]},
+        ]
+
+    def __call__(self, sample: RawSample) -> Encoded:
+        """Encodes one sample.
+
+        Raises:
+            AnswerLostError: If no answer token fits into `max_tokens`.
+        """
+        turns = self.turns(sample)
+        wanted = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
+        vision = self._see(images(sample)[:wanted]) if wanted else {}
+        ids, answer = self._tokenize(self._expand(render(self.processor, turns), vision))
+        truncated = len(ids) > self.max_tokens
+        ids, answer = ids[: self.max_tokens], answer[: self.max_tokens]
+        targets = np.full(len(ids), IGNORED, dtype=np.int64)
+        targets[:-1][answer[1:]] = ids[1:][answer[1:]]
+        if not answer.any():
+            raise AnswerLostError(
+                f"Sample {sample.key}: its prompt and image alone take all {self.max_tokens} tokens. "
+                "Remedy: raise --data.max_tokens."
+            )
+        return Encoded(sample.key, ids, targets, vision, truncated)
+
+    def _see(self, pictures: list[Image.Image]) -> dict[str, Tensor]:
+        return dict(self.processor.image_processor(images=pictures, return_tensors="pt"))
+
+    def _expand(self, pieces: list[Piece], vision: dict[str, Tensor]) -> list[Piece]:
+        """Writes each image's mark as often as the image has tokens, by the family's own rule."""
+        expanded, number = [], 0
+        for piece in pieces:
+            text = "" if not piece.answer else piece.text
+            if not piece.answer:
+                head, *tails = piece.text.split(self._image_token)
+                text = head
+                for tail in tails:
+                    text += self.processor.replace_image_token(vision, number) + tail
+                    number += 1
+            expanded.append(Piece(text, piece.answer))
+        return expanded
+
+    def _tokenize(self, pieces: list[Piece]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Tokenizes the whole text at once, as a server does, and marks the tokens that begin inside an answer."""
+        text = "".join(piece.text for piece in pieces)
+        tokenizer = self.processor.tokenizer
+        begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)  # else two BOS would lead
+        tokens = tokenizer(text, add_special_tokens=not begins, return_offsets_mapping=True)
+        spans_L2 = np.asarray(tokens["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        answer_L = np.zeros(len(spans_L2), dtype=bool)
+        place = 0
+        for piece in pieces:
+            if piece.answer:
+                inside = (spans_L2[:, 1] > place) & (spans_L2[:, 1] <= place + len(piece.text))
+                answer_L |= inside & (spans_L2[:, 1] > spans_L2[:, 0])
+            place += len(piece.text)
+        return np.asarray(tokens["input_ids"], dtype=np.int64), answer_L
+
+
+def images(sample: RawSample) -> list[Image.Image]:
+    """Decodes a sample's views in their stored order, as RGB because every tower was trained on three channels."""
+    return [Image.open(io.BytesIO(image)).convert("RGB") for image in sample.images.values()]

@@ -1,0 +1,79 @@
+"""Samples to rows: packed end to end in one row without padding, or one a row padded to the longest.
+
+A packed row carries the lengths of its samples; attention and position counters restart at each, so samples cannot see
+each other. The loss is normalised by supervised tokens over all ranks, so the layout never changes it.
+"""
+
+# Shapes: R rows, L positions of a row.
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from cxr_lightning.stream.encode import IGNORED, Encoded
+
+Layout = Literal["packed", "padded"]
+
+
+class Batch(TypedDict):
+    """One micro-batch of one rank.
+
+    Attributes:
+        inputs: What the Hugging Face model's forward takes: `input_ids` (R, L), `pixel_values`, and by layout `position_ids` with
+            `segment_lengths`, or `attention_mask`.
+        targets_RL: The next token at each position, -100 where the loss does not look.
+        supervised_in_step: Supervised tokens of this rank in the whole optimizer step, accumulation included.
+        tokens: Real tokens in the batch.
+        positions: Positions computed, padding included.
+        samples: Samples in the batch.
+        truncated: Samples whose answer was cut.
+        keys: Keys of the samples, in row order.
+    """
+
+    inputs: dict[str, Tensor | list[int]]
+    targets_RL: Tensor
+    supervised_in_step: int
+    tokens: int
+    positions: int
+    samples: int
+    truncated: int
+    keys: NotRequired[list[str]]
+
+
+def collate(samples: list[Encoded], layout: Layout, pad_token: int) -> Batch:
+    """Lays samples out as rows.
+
+    Args:
+        samples: The samples of one micro-batch.
+        layout: `packed` or `padded`.
+        pad_token: Token that fills padded rows; never attended to.
+    """
+    ids = [torch.from_numpy(sample.ids_L) for sample in samples]
+    targets = [torch.from_numpy(sample.targets_L) for sample in samples]
+    inputs: dict[str, Tensor | list[int]]
+    if layout == "packed":
+        lengths = [len(row) for row in ids]
+        positions = torch.cat([torch.arange(length) for length in lengths])[None]
+        inputs = {"input_ids": torch.cat(ids)[None], "position_ids": positions, "segment_lengths": lengths}
+        targets_RL = torch.cat(targets)[None]
+    else:
+        ids_RL = pad_sequence(ids, batch_first=True, padding_value=pad_token)
+        mask_RL = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
+        inputs = {"input_ids": ids_RL, "attention_mask": mask_RL}
+        targets_RL = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+    for name in samples[0].vision:
+        inputs[name] = torch.cat([sample.vision[name] for sample in samples])
+    return Batch(
+        inputs=inputs,
+        targets_RL=targets_RL,
+        supervised_in_step=sum(sample.supervised for sample in samples),
+        tokens=sum(len(row) for row in ids),
+        positions=targets_RL.numel(),
+        samples=len(samples),
+        truncated=sum(sample.truncated for sample in samples),
+        keys=[sample.key for sample in samples],
+    )

@@ -1,0 +1,157 @@
+"""`cxr fit`: a LightningCLI whose configuration is the constructors' own types."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from transformers.utils.logging import disable_progress_bar
+
+from cxr_lightning.checkpoint.runs import RunError, newest_checkpoint
+from cxr_lightning.stream.datamodule import ShardDataModule
+from cxr_lightning.stream.order import accumulation
+from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
+from cxr_lightning.training.monitor import Monitor
+from cxr_lightning.training.panels import Panels
+from cxr_lightning.training.progress import Progress
+from cxr_lightning.training.record import Record
+from cxr_lightning.training.saving import SaveCheckpoints
+from cxr_lightning.training.stage import StageModule
+
+log = logging.getLogger(__name__)
+
+DEFAULTS: dict[str, Any] = {
+    "trainer.max_epochs": 1,
+    "trainer.log_every_n_steps": 10,
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.gradient_clip_val": 1.0,
+    "trainer.precision": "32-true",
+    "trainer.devices": 1,
+    "trainer.strategy": {"class_path": "cxr_lightning.training.zero.ZeroStrategy", "init_args": {"stage": 2}},
+    # The stream gives every rank its own samples; Lightning's sampler would divide them once more.
+    "trainer.use_distributed_sampler": False,
+    "trainer.enable_model_summary": False,
+}
+
+
+class EpochsBelongToDataError(ValueError):
+    """`trainer.max_epochs` was set: passes over the data are counted by the stream, whose position is one counter."""
+
+
+class FitCli(LightningCLI):
+    """Parses `cxr fit`, derives what follows from the rest, and adds what every run has."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the run directory, saving and panels to Lightning's own options."""
+        parser.add_argument("--run", type=str, default="runs/latest", help="Directory that the run leaves behind.")
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="`last` goes on from the run's newest checkpoint, `auto` does so if there is one; or a checkpoint folder.",
+        )
+        parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run"}, instantiate=False)
+        parser.add_class_arguments(Panels, "panels", instantiate=False)
+        parser.set_defaults(DEFAULTS)
+
+    def before_instantiate_classes(self) -> None:
+        """Derives the accumulation from global batch, micro-batch and ranks, so that they cannot contradict each other."""
+        trainer, data = self.config.trainer, self.config.data
+        if trainer.max_epochs != 1:
+            raise EpochsBelongToDataError(
+                f"trainer.max_epochs={trainer.max_epochs}: the stream counts passes over the data. Remedy: leave trainer.max_epochs "
+                f"alone and set --data.epochs {trainer.max_epochs}."
+            )
+        per_node = ranks_per_node(trainer.devices, trainer.accelerator)
+        limit_threads(per_node, trainer.accelerator)
+        trainer.devices = per_node if trainer.devices == "auto" else trainer.devices
+        trainer.accumulate_grad_batches = accumulation(
+            data.global_batch, data.micro_batch, per_node * trainer.num_nodes
+        )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Adds logger, callbacks and the cluster's environment."""
+        run = self.config.run
+        callbacks = [
+            Progress(),
+            Record(run),
+            Monitor(run),
+            Panels(**self.config.panels.as_dict()),
+            SaveCheckpoints(run, **self.config.checkpoint.as_dict()),
+        ]
+        return super().instantiate_trainer(
+            logger=TensorBoardLogger(run, name="", version="tensorboard"),
+            callbacks=callbacks,
+            plugins=cluster_plugins() or None,
+            default_root_dir=run,
+            **kwargs,
+        )
+
+
+def fit(args: Sequence[str]) -> None:
+    """Trains one stage.
+
+    Args:
+        args: Command line after `cxr fit`.
+    """
+    _quiet()
+    cli = FitCli(
+        StageModule,
+        ShardDataModule,
+        subclass_mode_model=True,
+        run=False,
+        save_config_callback=None,
+        args=list(args),
+        seed_everything_default=0,
+        parser_kwargs={"prog": "cxr fit", "description": fit.__doc__},
+    )
+    run = Path(cli.config.run)
+    checkpoint = _where_to_begin(run, cli.config.ckpt_path)
+    if cli.trainer.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        cli.parser.save(cli.config, run / "config.yaml", overwrite=True, skip_validation=True)
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
+
+
+def _where_to_begin(run: Path, wish: str | None) -> str | None:
+    """Returns the checkpoint to load, or None to begin at step 0.
+
+    Raises:
+        RunError: If the run was begun before and nothing says to go on, or there is nothing to go on from.
+    """
+    newest = newest_checkpoint(run)
+    if wish is None and newest is not None:
+        raise RunError(
+            f"The run {run} was begun before (it has {newest.name}). Remedy: add --ckpt_path last to go on, or name another --run."
+        )
+    if wish == "last" and newest is None:
+        raise RunError(
+            f"The run {run} has no complete checkpoint to go on from. Remedy: leave out --ckpt_path, or check --run."
+        )
+    if wish in ("last", "auto"):
+        return None if newest is None else str(newest)
+    return wish
+
+
+def _quiet() -> None:
+    """Silences notes of the libraries that say nothing about the run; their errors still come through."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "torch.utils.cpp_extension"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in _NOTHING_TO_MEND:
+        warnings.filterwarnings("ignore", message=message)
+    disable_progress_bar()  # each rank would draw its own over the training bar
+
+
+_NOTHING_TO_MEND = (
+    ".*args parameter is intended to run from within Python.*",
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*all_gather_into_tensor.*",
+    ".*does not have many workers.*",
+    ".*in eval mode at the start of training.*",
+    ".*smaller than the logging interval.*",
+)

@@ -1,0 +1,148 @@
+"""What a person watches: loss, learning rate, gradient norm, speed, padding, time waiting for data.
+
+Figures are sums over a logging window and over all ranks, so they are exact and cost one small collective a window.
+They go to TensorBoard, to `metrics.jsonl` beside it, and the essential ones to the progress bar.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from cxr_lightning.stream.rows import Batch
+
+
+@dataclass
+class Window:
+    """Sums since the last logged step, of one rank.
+
+    Attributes:
+        loss_sum: Negative log likelihood.
+        supervised: Tokens it was summed over.
+        tokens: Real tokens.
+        positions: Positions computed, padding included.
+        samples: Samples.
+        truncated: Samples whose answer was cut.
+        waited: Seconds spent waiting for data.
+    """
+
+    loss_sum: float = 0.0
+    supervised: float = 0.0
+    tokens: float = 0.0
+    positions: float = 0.0
+    samples: float = 0.0
+    truncated: float = 0.0
+    waited: float = 0.0
+
+    def over_ranks(self, device: torch.device) -> Window:
+        """Returns the sums over all ranks."""
+        values = torch.tensor(list(asdict(self).values()), dtype=torch.float64, device=device)
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(values)
+        return Window(**dict(zip((field.name for field in fields(self)), values.tolist(), strict=True)))
+
+
+class Monitor(pl.Callback):
+    """Logs training figures every `trainer.log_every_n_steps` steps, and validation figures as they come.
+
+    Args:
+        run: The run directory.
+    """
+
+    def __init__(self, run: str) -> None:
+        self.file = Path(run) / "metrics.jsonl"
+        self.window = Window()
+        self._supervised = 0
+        self._left_at = self._logged_at = time.perf_counter()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Drops lines past the step from which a resumed run goes on, so that the curve has each step once."""
+        if trainer.is_global_zero:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            lines = self.file.read_text().splitlines() if self.file.exists() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= trainer.global_step]
+            self.file.write_text("".join(f"{line}\n" for line in kept))
+        self._left_at = self._logged_at = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Counts the time since the last batch was done as waiting."""
+        self.window.waited += time.perf_counter() - self._left_at
+        self.window.tokens += batch["tokens"]
+        self.window.positions += batch["positions"]
+        self.window.samples += batch["samples"]
+        self.window.truncated += batch["truncated"]
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self.window.supervised += batch["supervised_in_step"]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Logs at the end of every n-th optimizer step."""
+        self.window.loss_sum += float(outputs["loss_sum"])
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and trainer.global_step % trainer.log_every_n_steps == 0:
+            self._log(trainer, pl_module)
+        self._left_at = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keeps the time of validation out of the training figures."""
+        self._paused_at = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the validation loss beside the training figures."""
+        pause = time.perf_counter() - self._paused_at
+        self._logged_at += pause
+        self._left_at += pause
+        if not trainer.sanity_checking and "validate/loss" in trainer.callback_metrics:
+            self._write(trainer, {"validate/loss": float(trainer.callback_metrics["validate/loss"])})
+
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        now = time.perf_counter()
+        seconds, total = now - self._logged_at, self.window.over_ranks(pl_module.device)
+        self.window, self._logged_at = Window(), now
+        metrics = figures(total, seconds, trainer.world_size)
+        metrics["train/lr"] = _learning_rate(trainer)
+        norm = trainer.strategy.grad_norm() if hasattr(trainer.strategy, "grad_norm") else None
+        if norm is not None:
+            metrics["train/grad_norm"] = norm
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=trainer.global_step)
+        self._write(trainer, metrics)
+        shown = {"loss": "train/loss", "samples/s": "speed/samples_per_s", "wait": "data/wait_share"}
+        pl_module.log_dict({name: metrics[key] for name, key in shown.items()}, prog_bar=True, logger=False)
+
+    def _write(self, trainer: pl.Trainer, metrics: dict[str, float]) -> None:
+        if trainer.is_global_zero:
+            with self.file.open("a") as file:
+                file.write(json.dumps({"step": trainer.global_step, **metrics}) + "\n")
+
+
+def figures(total: Window, seconds: float, ranks: int) -> dict[str, float]:
+    """Returns the logged figures of a window.
+
+    Args:
+        total: Sums over all ranks.
+        seconds: Wall time of the window.
+        ranks: Number of ranks, among which the waiting is averaged.
+    """
+    return {
+        "train/loss": total.loss_sum / max(total.supervised, 1),
+        "speed/samples_per_s": total.samples / seconds,
+        "speed/supervised_tokens_per_s": total.supervised / seconds,
+        "speed/tokens_per_s": total.tokens / seconds,
+        "data/padding_share": 1 - total.tokens / max(total.positions, 1),
+        "data/wait_share": total.waited / ranks / seconds,
+        "data/truncated": total.truncated,
+    }
+
+
+def _learning_rate(trainer: pl.Trainer) -> float:
+    return float(trainer.optimizers[0].param_groups[0]["lr"])

@@ -1,0 +1,87 @@
+"""Writes down what a run is: provenance for the next station, and the table of what learns before step 0."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+
+from cxr_lightning import __version__
+from cxr_lightning.checkpoint.runs import write_provenance
+from cxr_lightning.model.trainable import table
+
+_RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")
+
+
+class Record(pl.Callback):
+    """Writes `run.json` and prints what is frozen and what learns.
+
+    Args:
+        run: The run directory.
+    """
+
+    def __init__(self, run: str) -> None:
+        self.run = Path(run)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Runs once model, data and ranks are known, before the first step."""
+        if not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        console = Console(stderr=True)
+        console.print(table(pl_module.counts, pl_module.trainable, pl_module.lora))
+        if pl_module.inherits is not None:
+            names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in pl_module.inherited_names})[:3])
+            console.print(
+                f"Begins with {len(pl_module.inherited_names)} tensors of {pl_module.inherits.folder} "
+                f"({pl_module.inherits.stage}, {pl_module.inherits.checkpoint().name}): {names} ..."
+            )
+        micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
+        console.print(
+            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} accumulated; "
+            f"first step {data.first_step}"
+        )
+        write_provenance(
+            self.run,
+            {
+                "schema": 1,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "cxr_lightning": __version__,
+                "commit": _commit(),
+                "versions": {"python": platform.python_version(), **{name: version(name) for name in _RECORDED}},
+                **pl_module.provenance(),
+                "data": {
+                    "shards": str(data.shards.resolve()),
+                    "fingerprint": data.index.fingerprint,
+                    "samples": len(data.index.split("train")),
+                    "global_batch": data.global_batch,
+                    "epochs": data.epochs,
+                    "seed": data.seed,
+                    "max_tokens": data.max_tokens,
+                },
+                "ranks": ranks,
+                "precision": str(trainer.precision),
+            },
+        )
+
+
+def _commit() -> str | None:
+    """Returns the commit of the source tree that runs, marked where files differ from it; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+changes" if dirty.strip() else "")
