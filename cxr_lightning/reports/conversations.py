@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from cxr_lightning.reports.draw import choose, fraction
-from cxr_lightning.reports.questions import ask_about
+from cxr_lightning.reports.questions import ask_about, can_ask_about
 
 Style = Literal["describe", "mixed"]
 
@@ -110,7 +110,7 @@ def _mixed(said: Said, key: str) -> list[tuple[str, str]]:
     if kinds:
         questions, answer = choose(kinds, key, "kind")
         pairs.append((choose(questions, key, "wording"), answer))
-    if said.labels is not None:
+    if said.labels is not None and can_ask_about(said.labels):
         pairs.append(ask_about(said.labels, key))
         # Half of the conversations open with the short question: a model must not learn that it always comes second.
         if fraction(key, "order") < 0.5:

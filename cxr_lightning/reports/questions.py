@@ -1,7 +1,7 @@
 """Known labels enter, one yes-no question about one finding leaves, with its answer.
 
-Yes and no are drawn equally often. A "no" prefers the other place of something that is there ("on the left?" where it is
-on the right): such questions cannot be answered from how common a finding is, only from the image.
+Yes and no are drawn equally often. Half of the "no" ask for something that is there at another place ("on the left?"
+where it is on the right): such questions cannot be answered from how common a finding is, only from the image.
 """
 
 from __future__ import annotations
@@ -51,11 +51,22 @@ def all_labels() -> tuple[str, ...]:
     return tuple(label for kind, places in PLACES.items() for label in _located(kind, places))
 
 
+def can_ask_about(labels: Sequence[str]) -> bool:
+    """Tell whether every label is one of ours.
+
+    With a foreign one among them, a finding of ours that seems absent could be there by its other name.
+
+    Args:
+        labels: The labels known to be true.
+    """
+    return set(labels) <= set(all_labels())
+
+
 def ask_about(labels: Sequence[str], key: str) -> tuple[str, str]:
     """Ask about one finding that is there, or about one that is not.
 
     Args:
-        labels: The located labels known to be true, all of them; unknown words are not asked about.
+        labels: The located labels known to be true, all of them, and all of them ours.
         key: The study's key.
 
     Returns:

@@ -46,7 +46,11 @@ SPELLINGS: dict[Section, tuple[str, ...]] = {
         r"symptoms",
     ),
     "technique": (r"techniques?", r"methods?", r"(?:imaging )?protocol", r"procedure(?: comments)?", r"views?"),
-    "comparison": (r"comparisons?(?: (?:stud(?:y|ies)|films?|exams?|made))?", r"prior (?:stud(?:y|ies)|exams?)", r"priors"),
+    "comparison": (
+        r"comparisons?(?: (?:stud(?:y|ies)|films?|exams?|made))?",
+        r"prior (?:stud(?:y|ies)|exams?)",
+        r"priors",
+    ),
     "other": (
         r"(?:type of )?exam(?:ination)?s?",
         r"study(?: type| date)?",
@@ -65,7 +69,7 @@ _NAMED = "|".join(f"(?P<{section}>{'|'.join(spellings)})" for section, spellings
 _HEADING = re.compile(rf"(?<![\w-])(?:{_NAMED})[ \t]*(?:(?P<colon>:)|(?=\r?\n|\Z))", re.IGNORECASE)
 _RULE = re.compile(r"^[ \t]*_{20,}[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\r?\n")
-_CARRIERS = ("comparison", "technique", "indication", "other")
+_CARRIERS: tuple[Section, ...] = ("comparison", "technique", "indication", "other")
 
 
 def split_sections(text: str) -> Report:

@@ -46,7 +46,9 @@ def join_sentences(sentences: list[str]) -> str:
         sentences: Sentences as `split_sentences` gives them.
     """
     return " ".join(
-        sentence[0].upper() + sentence[1:] + ("" if sentence[-1] in ".?!" else ".") for sentence in sentences if sentence
+        sentence[0].upper() + sentence[1:] + ("" if sentence[-1] in ".?!" else ".")
+        for sentence in sentences
+        if sentence
     )
 
 

@@ -15,11 +15,18 @@ from cxr_lightning.study import Report
 _WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")
 # Words whose presence changes nothing about what is claimed. "no", "left" and "may" are not among them.
 _EMPTY = frozenset(
-    "a an the is are was were be been there this that these those of in on at to with and or for by as it its has have "
-    "seen noted present identified evidence demonstrated visualized appears appear sided side level findings finding "
-    "again mild evident consistent".split()
+    """a an the is are was were be been there this that these those of in on at to with and or for by as it its
+    has have seen noted present identified evidence demonstrated visualized appears appear within sided side
+    level findings finding again mild evident consistent""".split()  # noqa: SIM905
 )
-_SAME = {"radiograph": "chest", "oedema": "edema", "bilaterally": "bilateral", "mildly": "mild", "not": "no", "without": "no"}
+_SAME = {
+    "radiograph": "chest",
+    "oedema": "edema",
+    "bilaterally": "bilateral",
+    "mildly": "mild",
+    "not": "no",
+    "without": "no",
+}
 
 
 def summarize(report: Report) -> str:

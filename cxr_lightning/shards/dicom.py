@@ -46,7 +46,9 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly every type there is
         # Only the type: messages of a DICOM reader quote elements, and elements name patients.
-        raise ImageError(f"unreadable DICOM ({type(error).__name__}); are the decoders of the dicom extra there?") from None
+        raise ImageError(
+            f"unreadable DICOM ({type(error).__name__}); are the decoders of the dicom extra there?"
+        ) from None
     return np.subtract(255, gray) if header.PhotometricInterpretation == "MONOCHROME1" else gray
 
 

@@ -1,8 +1,8 @@
 """Image files enter, 8-bit gray arrays leave, shrunk and encoded the same way every time.
 
-PNG and JPEG of any mode; DICOM in `dicom.py`. A file is sized from its header before a pixel is decoded, and a truncated
-one is an error: half a lung filled with gray would train silently. No padding here, for how a square is made of an
-image is the model family's business.
+PNG and JPEG of any mode; DICOM in `dicom.py`. A file is sized from its header before a pixel is decoded, and one that
+is cut off is an error: half a lung filled with gray would train silently. No padding here, for how a square is made of
+an image is the model family's business.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from cxr_lightning.shards.contract import Format
 
@@ -130,7 +130,7 @@ def _load_picture(data: bytes, most_pixels: int) -> Gray:
         raise
     except Image.DecompressionBombError:
         raise ImageError("the header announces more pixels than any radiograph has") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageError("not a PNG, JPEG or DICOM file") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"damaged or cut off ({error})") from None

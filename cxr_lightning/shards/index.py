@@ -164,12 +164,18 @@ def read_index(root: Path) -> ShardIndex:
     try:
         record: IndexRecord = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ShardError(f"{path}: no such file; shards without an index cannot be trained on. Make them by: cxr pack") from None
+        raise ShardError(
+            f"{path}: no such file; shards without an index cannot be trained on. Make them by: cxr pack"
+        ) from None
     except (OSError, ValueError) as error:
-        raise ShardError(f"{path}: not readable as JSON ({type(error).__name__}); copy it again, or pack again") from None
+        raise ShardError(
+            f"{path}: not readable as JSON ({type(error).__name__}); copy it again, or pack again"
+        ) from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
-        raise ShardError(f"{path}: schema {found}, and this version reads {SCHEMA}; pack again, or use the version that made it")
+        raise ShardError(
+            f"{path}: schema {found}, and this version reads {SCHEMA}; pack again, or use the version that made it"
+        )
     try:
         _check_index(path, record)
     except (KeyError, TypeError, AttributeError) as error:
@@ -194,7 +200,9 @@ def verify(index: ShardIndex, *, digests: bool = True) -> None:
     Raises:
         ShardError: Something differs; the message lists what.
     """
-    wrong = [complaint for shard in index.shards for complaint in _complaints(index.root / shard["name"], shard, digests)]
+    wrong = [
+        complaint for shard in index.shards for complaint in _complaints(index.root / shard["name"], shard, digests)
+    ]
     if wrong:
         more = f"\n  and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
         told = "".join(f"\n  {complaint}" for complaint in wrong[:_MOST_TOLD])
@@ -242,7 +250,9 @@ def _check_index(path: Path, record: IndexRecord) -> None:
         raise ShardError(f"{path}: its fingerprint does not fit its shards; was it edited? Pack again")
     patient = _leak(_patients(record["shards"]))
     if patient:
-        raise ShardError(f"{path}: patient {patient} (hashed) is in two splits; scores on such data mean nothing. Pack again")
+        raise ShardError(
+            f"{path}: patient {patient} (hashed) is in two splits; scores on such data mean nothing. Pack again"
+        )
 
 
 _COLUMNS = tuple(SampleColumns.__annotations__)

@@ -1,8 +1,8 @@
 """`cxr pack`: studies of a source enter, a folder of shards with its index leaves, whole or not at all.
 
 Three steps: plan (who goes where), prepare (text and images, in parallel), write (in order, from one process). Bad
-studies are skipped, counted and listed; more of them than `--max_bad` allows stop the run, for a set that lost a fifth of
-its studies is another set.
+studies are skipped, counted and listed; more of them than `--max_bad` allows stop the run, for a set that lost a fifth
+of its studies is another set.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import groupby
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def pack(
         columns: What the table's columns are called.
         split: Shares of patients, where the source prescribes no split.
         samples_per_shard: Samples in a full shard.
-        patient_key: Key of the hashes that replace patients and studies; give a secret of your own for patients of yours.
+        patient_key: Key of the hashes that replace patients and studies; give a secret one for patients of yours.
         max_bad: Share of studies that may be bad; they are skipped and listed. 0.01 of fewer than 100 studies is none.
         workers: Processes that prepare studies; as many as there are cores and work for if not given.
         overwrite: Replace OUT where it is there.
@@ -87,7 +88,9 @@ def pack(
         planned = plan(open_source(source, root, columns), split, patient_key)
         flaws = Flaws(len(planned.jobs) + len(planned.flaws), max_bad)
         flaws.extend(planned.flaws)
-        shards = _write(planned.jobs, recipe, folder, samples_per_shard, flaws, _workers(workers, len(planned.jobs)), console)
+        shards = _write(
+            planned.jobs, recipe, folder, samples_per_shard, flaws, _workers(workers, len(planned.jobs)), console
+        )
         flaws.settle()
         index = write_index(folder, shards, ImageRecord(size=size, format=format))
     _tell(console, out, index, flaws)
@@ -131,11 +134,13 @@ class Flaws:
         """
         if len(self._bad) > self._allowed:
             raise TooManyFlaws(
-                f"{len(self._bad)} of {self._studies} studies cannot be packed, and {self._allowed} may be skipped; nothing was "
-                f"written. Mend them, or allow a larger share with --max_bad:{_listed(self._bad)}"
+                f"{len(self._bad)} of {self._studies} studies cannot be packed, and {self._allowed} may be skipped; "
+                f"nothing was written. Mend them, or allow a larger share with --max_bad:{_listed(self._bad)}"
             )
         if len(self.seen) >= self._studies:
-            raise TooManyFlaws(f"none of {self._studies} studies can be packed; nothing was written:{_listed(self.seen)}")
+            raise TooManyFlaws(
+                f"none of {self._studies} studies can be packed; nothing was written:{_listed(self.seen)}"
+            )
 
 
 def _listed(flaws: list[Flaw]) -> str:
@@ -188,12 +193,18 @@ def _prepared(jobs: list[Job], recipe: Recipe, workers: int) -> Iterator[Packed 
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise ChildProcessError(
+                f"a worker was killed, most likely for memory; give fewer than --workers {workers}"
+            ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _tell(console: Console, out: Path, index: IndexRecord, flaws: Flaws) -> None:
-    table = Table("split", "samples", "patients", "shards", "MiB", title=f"{out}  fingerprint {index['fingerprint'][:12]}")
+    table = Table(
+        "split", "samples", "patients", "shards", "MiB", title=f"{out}  fingerprint {index['fingerprint'][:12]}"
+    )
     for split in SPLITS:
         mine = [shard for shard in index["shards"] if shard["split"] == split]
         counts = index["splits"][split]

@@ -86,7 +86,9 @@ def parse_sample(block: bytes, where: str = "sample") -> RawSample:
     keys = {name.partition(".")[0] for name in members}
     suffixes = {name.partition(".")[2]: data for name, data in members.items()}
     if len(keys) != 1 or next(iter(suffixes)) != RECORD_SUFFIX or len(suffixes) < 2:
-        raise ShardError(f"{where}: holds {sorted(members)}, not one JSON member and its images; does the index fit the tar?")
+        raise ShardError(
+            f"{where}: holds {sorted(members)}, not one JSON member and its images; does the index fit the tar?"
+        )
     try:
         record: SampleRecord = json.loads(suffixes.pop(RECORD_SUFFIX))
         schema = record["schema"]

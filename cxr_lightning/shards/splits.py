@@ -1,7 +1,7 @@
 """Patients enter, their split leaves: train, validate or test, the same on every machine and in every later year.
 
 A patient's split is read off a hash of the patient, never drawn, so adding patients moves nobody, and every study of a
-patient lands in one split. Where a source prescribes splits, they win, and a patient prescribed to two of them is an error.
+patient lands in one split. Where a source prescribes splits, they win, and a patient prescribed to two is an error.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def assign_splits(studies: Iterable[Prescribed], fractions: Fractions) -> dict[s
         earlier = first.setdefault(study.patient, study)
         if earlier.split != study.split:
             raise SplitConflict(
-                f"patient {study.patient} (hashed) is in '{earlier.split}' at {earlier.where} and in '{study.split}' at "
-                f"{study.where}; what is tested on would be trained on. Give all of a patient's studies one split, or "
+                f"patient {study.patient} (hashed) is in '{earlier.split}' at {earlier.where} and in '{study.split}' "
+                f"at {study.where}; what is tested on would be trained on. Give all of a patient's studies one split, or "
                 "empty the split column of both and let the patient's hash decide"
             )
     return {

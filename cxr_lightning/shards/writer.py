@@ -55,13 +55,13 @@ class _Shard:
     name: str
     file: BinaryIO
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-    bytes: int = 0
+    length: int = 0
     samples: SampleColumns = field(default_factory=_no_samples)
 
     def write(self, data: bytes) -> None:
         self.file.write(data)
         self.digest.update(data)
-        self.bytes += len(data)
+        self.length += len(data)
 
 
 class SplitWriter:
@@ -87,14 +87,13 @@ class SplitWriter:
             sample: The next sample in order.
         """
         shard = self._open or self._start()
-        row = (sample.key, sample.patient, shard.bytes, len(sample.block), sample.characters, sample.images)
         columns = shard.samples
-        columns["key"].append(row[0])
-        columns["patient"].append(row[1])
-        columns["offset"].append(row[2])
-        columns["size"].append(row[3])
-        columns["characters"].append(row[4])
-        columns["images"].append(row[5])
+        columns["key"].append(sample.key)
+        columns["patient"].append(sample.patient)
+        columns["offset"].append(shard.length)
+        columns["size"].append(len(sample.block))
+        columns["characters"].append(sample.characters)
+        columns["images"].append(sample.images)
         columns["crc32"].append(zlib.crc32(sample.block))
         shard.write(sample.block)
         if len(columns["key"]) == self._capacity:
@@ -104,7 +103,9 @@ class SplitWriter:
         """Start writing."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Finish the last shard, or leave it as it is after an error."""
         if kind is None:
             self._finish()
@@ -128,7 +129,7 @@ class SplitWriter:
             ShardRecord(
                 name=shard.name,
                 split=self._split,
-                bytes=shard.bytes,
+                bytes=shard.length,
                 sha256=shard.digest.hexdigest(),
                 samples=shard.samples,
             )
@@ -160,8 +161,8 @@ def aside(final: Path, *, overwrite: bool) -> Iterator[Path]:
         partial.mkdir(parents=True)
     except FileExistsError:
         raise ValueError(
-            f"{partial}: is there already. Either another run is writing it, or one was killed; in that case remove it, or "
-            "give --overwrite true"
+            f"{partial}: is there already. Either another run is writing it, or one was killed; then remove it, "
+            "or give --overwrite true"
         ) from None
     try:
         yield partial

@@ -41,7 +41,9 @@ def table_file(root: Path) -> Path:
     """
     if root.is_file():
         if root.suffix.lower() not in SUFFIXES:
-            raise SourceError(f"{root}: a table ends in .jsonl or .csv; give one of these, or the folder that holds one")
+            raise SourceError(
+                f"{root}: a table ends in .jsonl or .csv; give one of these, or the folder that holds one"
+            )
         return root
     if not root.is_dir():
         raise SourceError(f"{root}: no such file or folder; give a table of studies or the folder that holds one")

@@ -130,7 +130,7 @@ def _report(study_rows: list[Row], columns: Columns) -> Report:
         name: _agreed(study_rows, getattr(columns, name))
         for name in ("findings", "impression", "indication", "technique", "comparison")
     }
-    # Where the table gives one of the two telling sections apart, free text must not fill the other with the same words.
+    # Where the table gives one of the two telling sections apart, free text must not fill the other.
     apart = bool(own["findings"] or own["impression"])
     return Report(
         text=text,
