@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from cxr_lightning.evaluation.certainty import SIZES, Certainty, certainty
@@ -202,6 +203,19 @@ def find_mentions(text: str) -> Iterator[Mention]:
     for sentence in _SENTENCES.split(text):
         if sentence:
             yield from _read_sentence(sentence)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cuts a text where `find` cuts it, for showing which sentence states what.
+
+    Args:
+        text: A report or a part of one.
+
+    Returns:
+        The sentences with the space that follows them; joined they are the text.
+    """
+    seams = [0, *(match.end() for match in _SENTENCES.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(seams) if end > start]
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,0 +1,131 @@
+"""The studies that a model is asked about, read from the shards of one split.
+
+Enters a folder of shards; leaves `Case`s: what is asked, what is shown, what a radiologist said, and what is known to
+be true. Images stay encoded, so a split of thousands fits in memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr_lightning.evaluation.findings import find
+from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord
+from cxr_lightning.shards.index import ShardIndex, SplitIndex
+from cxr_lightning.shards.sample import RawSample, read_sample
+from cxr_lightning.study import Split
+
+# The commonest text of a large archive shows in a part of it; reading 270,000 studies for one sentence would not pay.
+_ENOUGH = 5000
+
+
+class NoCaseError(ValueError):
+    """The split holds no study that could be evaluated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One study as evaluation needs it.
+
+    Attributes:
+        key: Its key in the shards.
+        patient: Its hashed patient.
+        prompt: The first user turn, `<image>` where each image goes.
+        images: As many encoded images as the prompt marks, the primary view first.
+        views: Position of each of them, so that like is swapped for like.
+        reference: What the radiologist said.
+        labels: What is known to be there; None where only the reference tells.
+    """
+
+    key: str
+    patient: str
+    prompt: str
+    images: tuple[bytes, ...]
+    views: tuple[str, ...]
+    reference: str
+    labels: frozenset[str] | None
+
+    @property
+    def truth(self) -> frozenset[str]:
+        """The findings that count as there: the known labels, else what the reference states."""
+        return find(self.reference) if self.labels is None else self.labels
+
+
+def read_cases(index: ShardIndex, split: Split, *, limit: int | None = None) -> list[Case]:
+    """Reads the studies of a split.
+
+    Args:
+        index: The shards.
+        split: Which split.
+        limit: At most so many studies, the same ones every time; None takes all.
+
+    Returns:
+        The cases in the order of the shards.
+
+    Raises:
+        NoCaseError: If there is none.
+        ShardError: If a shard does not hold what its index says.
+    """
+    columns = index.split(split)
+    chosen = np.arange(len(columns))
+    if limit is not None and limit < len(columns):
+        # Keys are hashes, so the smallest ones are a fair sample, and the same one whatever the order of packing.
+        chosen = np.sort(np.argsort(np.array(columns.keys))[:limit])
+    cases = [_case(sample) for sample in _read(columns, chosen) if sample.record["conversation"]]
+    if not cases:
+        there = ", ".join(f"{name}: {counts['samples']}" for name, counts in index.counts.items())
+        raise NoCaseError(
+            f"The {split} split of {index.root} has no study with a conversation ({there}). Choose another --split."
+        )
+    return cases
+
+
+def commonest_reference(index: ShardIndex, split: Split) -> str:
+    """Finds the answer that a model would learn that never looks: the commonest text of the training studies.
+
+    Args:
+        index: The shards.
+        split: The split to take it from if there are no training studies.
+
+    Returns:
+        The commonest reference among the first 5,000; of equally common ones the first in the alphabet.
+    """
+    columns = index.split("train")
+    columns = columns if len(columns) else index.split(split)
+    texts = Counter(_reference(sample.record) for sample in _read(columns, np.arange(min(_ENOUGH, len(columns)))))
+    return min(texts.items(), key=lambda pair: (-pair[1], pair[0]))[0]
+
+
+def _read(columns: SplitIndex, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[RawSample]:
+    """Reads samples, opening each shard once."""
+    for shard, path in enumerate(columns.paths):
+        mine = chosen[columns.shard_id[chosen] == shard]
+        if len(mine):
+            with path.open("rb") as file:
+                for number in mine:
+                    yield read_sample(file, int(columns.offset[number]), int(columns.size[number]))
+
+
+def _case(sample: RawSample) -> Case:
+    record = sample.record
+    prompt = next((turn["content"] for turn in record["conversation"] if turn["role"] == "user"), IMAGE_MARK)
+    views = record["views"][: max(1, prompt.count(IMAGE_MARK))]
+    labels = record["labels"]
+    return Case(
+        key=sample.key,
+        patient=record["patient"],
+        prompt=prompt,
+        images=tuple(sample.images[view["member"]] for view in views),
+        views=tuple(view["position"] for view in views),
+        reference=_reference(record),
+        labels=None if labels is None else frozenset(labels),
+    )
+
+
+def _reference(record: SampleRecord) -> str:
+    """Takes the summary; a source of questions and answers has only the answer."""
+    answers = (turn["content"] for turn in record["conversation"] if turn["role"] == "assistant")
+    return record["summary"] or next(answers, "")

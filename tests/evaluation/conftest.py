@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPORTS = {
+    "normal": ("The lungs are clear. No pleural effusion or pneumothorax. Heart size is normal.", []),
+    "effusion": ("Small left pleural effusion. No pneumothorax.", ["pleural_effusion:left"]),
+    "nodule": ("2.5 cm nodule in the right upper zone. Dual-lead pacemaker.", ["nodule:right-upper", "pacemaker"]),
+}
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty studies of fifteen patients, packed as users pack theirs; one of them has no known labels."""
+    from cxr_lightning.shards.packing import pack
+
+    root = tmp_path_factory.mktemp("table")
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(30):
+        text, labels = list(REPORTS.values())[number % 7 % 3]
+        Image.fromarray(draw.integers(0, 255, (40, 36), dtype=np.uint8)).save(root / f"{number}.png")
+        split = "train" if number < 18 else "test"
+        row = {"study_id": f"s{number}", "patient_id": f"p{number // 2}", "image": f"{number}.png", "view": "PA"}
+        rows.append({**row, "report": f"FINDINGS: {text}", "labels": labels, "split": split})
+    del rows[-1]["labels"]
+    (root / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path_factory.mktemp("packed") / "shards"
+    pack("table", root, out=out, size=32, workers=1)
+    return out
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llava in an exported folder: weights, tokenizer, processor, chat template."""
+    from cxr_lightning.model.compose import load_model, load_processor
+    from cxr_lightning.model.source import ModelSource
+    from cxr_lightning.model.tiny import write_language, write_tower
+
+    folder = tmp_path_factory.mktemp("model")
+    source = ModelSource(
+        vision=str(write_tower(folder / "tower")), language=str(write_language(folder / "language", layers=1))
+    )
+    processor = load_processor(source)
+    load_model(source, processor).save_pretrained(folder / "export")
+    processor.save_pretrained(folder / "export")
+    return folder / "export"

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cxr_lightning.evaluation.cases import NoCaseError, commonest_reference, read_cases
+from cxr_lightning.evaluation.evaluate import evaluate
+from cxr_lightning.evaluation.generate import CONDITIONS, NotAModelError, generate, load_answerer, plan_tasks
+from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.index import read_index
+
+DEMO_KEYS = [f"findings_micro_f1{ending}" for ending in ("", "_swapped", "_blank", "_commonest")]
+
+
+def test_cases_come_from_the_split_with_truth(shards: Path) -> None:
+    cases = read_cases(read_index(shards), "test")
+    assert len(cases) == 12
+    assert all(case.prompt.count("<image>") == len(case.images) == 1 for case in cases)
+    unknown = [case for case in cases if case.labels is None]
+    assert len(unknown) == 1
+    assert all(isinstance(case.truth, frozenset) for case in cases)
+
+
+def test_limit_takes_the_same_studies_every_time(shards: Path) -> None:
+    index = read_index(shards)
+    few = {case.key for case in read_cases(index, "test", limit=3)}
+    more = {case.key for case in read_cases(index, "test", limit=5)}
+    assert len(few) == 3
+    assert few < more
+
+
+def test_commonest_text_is_of_the_training_studies(shards: Path) -> None:
+    index = read_index(shards)
+    train = [case.reference for case in read_cases(index, "train")]
+    assert commonest_reference(index, "test") == max(sorted(set(train)), key=train.count)
+
+
+def test_empty_split_is_named(shards: Path) -> None:
+    with pytest.raises(NoCaseError, match=r"train: 18.*Choose another --split"):
+        read_cases(read_index(shards), "validate")
+
+
+def test_tasks_show_own_other_and_blank_images(shards: Path) -> None:
+    cases = read_cases(read_index(shards), "test")
+    patient = {case.key: case.patient for case in cases}
+    tasks = plan_tasks(cases)
+    assert [task.condition for task in tasks] == [condition for condition in CONDITIONS for _ in cases]
+    for task in tasks:
+        same = patient[task.key] == patient[task.shown]
+        assert same == (task.condition != "swapped")
+
+
+def test_answers_do_not_depend_on_workers_or_batch(shards: Path, model: Path) -> None:
+    tasks = plan_tasks(read_cases(read_index(shards), "test", limit=4))
+
+    def answers(batch: int, workers: int) -> set[tuple[str, str, str]]:
+        said = generate(model, tasks, batch=batch, workers=workers, max_tokens=6)
+        return {(answer.key, answer.condition, answer.text) for answer in said}
+
+    assert answers(4, 1) == answers(4, 2) == answers(1, 1)
+
+
+def test_blank_image_is_the_same_for_all(shards: Path, model: Path) -> None:
+    tasks = [task for task in plan_tasks(read_cases(read_index(shards), "test")) if task.condition == "blank"]
+    same = [task for task in tasks if task.prompt == tasks[0].prompt]
+    assert len({answer.text for answer in load_answerer(model, 6)(same)}) == 1
+
+
+def test_evaluate_writes_answers_numbers_and_page(shards: Path, model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "stage1"
+    run.mkdir()
+    (run / "metrics.jsonl").write_text('{"step": 1, "train/loss": 2.0}\n{"step": 2, "train/loss": 1.0}\n')
+    out = tmp_path / "out"
+    evaluate(model, shards, out=out, workers=1, max_tokens=4, draws=50, runs=[run])
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["studies"] == 12
+    for key in DEMO_KEYS:
+        low, high = metrics["intervals"][key]
+        assert 0.0 <= low <= metrics[key] <= high <= 1.0
+    rows = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 36
+    assert {row["condition"] for row in rows} == set(CONDITIONS)
+    assert sorted(path.name for path in out.iterdir()) == ["index.html", "metrics.json", "predictions.jsonl"]
+    assert "stage1" in (out / "index.html").read_text()
+
+
+def test_command_line_parses(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from jsonargparse import auto_cli
+
+    with pytest.raises(SystemExit):
+        auto_cli(evaluate, args=["--help"], as_positional=True)
+    shown = capsys.readouterr().out
+    assert "--max_tokens" in shown
+    assert "Score an exported model" in shown
+
+
+def test_wrong_folders_are_named(shards: Path, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="index"):
+        evaluate(model, tmp_path, out=tmp_path / "out")
+    with pytest.raises(NotAModelError, match=r"config\.json"):
+        evaluate(tmp_path, shards, out=tmp_path / "out")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(NotAModelError, match="cannot load"):
+        evaluate(tmp_path, shards, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "metrics.json").exists()
