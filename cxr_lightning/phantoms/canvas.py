@@ -1,0 +1,207 @@
+"""The film a phantom is drawn on: outlines in body coordinates go in, float layers of the image's size come out.
+
+Body coordinates are fractions of the frame: x from the image's left (the patient's right) to its right, y downwards.
+The canvas places them by the study's pose, so anatomy and findings never see pixels. Outlines are rasterised by Pillow
+at twice the size and averaged, which is the cheapest way to edges without steps.
+
+Shape legend: H height, W width, N points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+Layer = NDArray[np.float32]
+Points = NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+SUPERSAMPLING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """A line of a given width.
+
+    Attributes:
+        points_N2: The line's points in body coordinates.
+        width: Its width as a fraction of the frame.
+        value: Its strength, 0 to 1.
+    """
+
+    points_N2: Points
+    width: float
+    value: float
+
+
+def smooth_curve(knots: Iterable[tuple[float, float]], *, closed: bool = False, steps: int = 6) -> Points:
+    """Lays a uniform Catmull-Rom spline through knots.
+
+    Args:
+        knots: The points it passes through.
+        closed: Whether the last knot joins the first.
+        steps: Points per span.
+
+    Returns:
+        Points, N x 2.
+    """
+    knots_N2 = np.asarray(list(knots), dtype=np.float64)
+    if closed:
+        padded = np.concatenate([knots_N2[-1:], knots_N2, knots_N2[:2]])
+    else:
+        padded = np.concatenate([2 * knots_N2[:1] - knots_N2[1:2], knots_N2, 2 * knots_N2[-1:] - knots_N2[-2:-1]])
+    before, start, end, after = (padded[i : len(padded) - 3 + i, None, :] for i in range(4))
+    t = (np.arange(steps) / steps)[None, :, None]
+    spans = 0.5 * (
+        2 * start
+        + (end - before) * t
+        + (2 * before - 5 * start + 4 * end - after) * t**2
+        + (3 * start - before - 3 * end + after) * t**3
+    )
+    points_N2 = spans.reshape(-1, 2)
+    return points_N2 if closed else np.concatenate([points_N2, knots_N2[-1:]])
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A square film and the pose that body coordinates are placed with.
+
+    Attributes:
+        size: Side length in pixels.
+        angle: Rotation in radians, clockwise on the film.
+        scale: Magnification about the frame's centre.
+        shift: Displacement (x, y) as a fraction of the frame.
+    """
+
+    size: int
+    angle: float = 0.0
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    @cached_property
+    def _matrix(self) -> NDArray[np.float64]:
+        cosine, sine = np.cos(self.angle) * self.scale, np.sin(self.angle) * self.scale
+        return np.array([[cosine, -sine], [sine, cosine]])
+
+    @cached_property
+    def grid(self) -> tuple[Layer, Layer]:
+        """Body coordinates (x, y) of every pixel's centre, each H x W."""
+        centres = (np.arange(self.size) + 0.5) / self.size - 0.5
+        inverse = np.linalg.inv(self._matrix)
+        x, y = centres[None, :] - self.shift[0], centres[:, None] - self.shift[1]
+        body_x = inverse[0, 0] * x + inverse[0, 1] * y + 0.5
+        body_y = inverse[1, 0] * x + inverse[1, 1] * y + 0.5
+        return body_x.astype(np.float32), body_y.astype(np.float32)
+
+    def place(self, points_N2: Points) -> Points:
+        """Maps body coordinates to fractions of the film.
+
+        Args:
+            points_N2: Points in body coordinates.
+
+        Returns:
+            The same points as the film shows them.
+        """
+        return (points_N2 - 0.5) @ self._matrix.T + 0.5 + np.asarray(self.shift)
+
+    def fill(self, *outlines: Points, blur: float = 0.0, value: float = 1.0) -> Layer:
+        """Rasterises filled outlines.
+
+        Args:
+            outlines: Closed outlines in body coordinates.
+            blur: Gaussian sigma as a fraction of the frame.
+            value: Strength inside.
+
+        Returns:
+            A layer H x W, 0 outside to `value` inside.
+        """
+        film = self._film()
+        pen = ImageDraw.Draw(film)
+        for outline in outlines:
+            pen.polygon(self._pixels(outline), fill=255)
+        return self._develop(film, blur) * np.float32(value)
+
+    def draw(self, strokes: Iterable[Stroke], blur: float = 0.0) -> Layer:
+        """Rasterises lines; where lines cross, the later one wins.
+
+        Args:
+            strokes: The lines.
+            blur: Gaussian sigma as a fraction of the frame.
+
+        Returns:
+            A layer H x W, 0 to 1.
+        """
+        film = self._film()
+        pen = ImageDraw.Draw(film)
+        side = self.size * SUPERSAMPLING * self.scale
+        for stroke in strokes:
+            width = max(1, round(stroke.width * side))
+            pen.line(self._pixels(stroke.points_N2), fill=round(255 * stroke.value), width=width, joint="curve")
+        return self._develop(film, blur)
+
+    def blurred(self, layer: Layer, blur: float) -> Layer:
+        """Blurs a layer of values 0 to 1.
+
+        Args:
+            layer: H x W.
+            blur: Gaussian sigma as a fraction of the frame.
+
+        Returns:
+            The blurred layer.
+        """
+        film = Image.fromarray((layer * 255).astype(np.uint8))
+        return _as_layer(film.filter(ImageFilter.GaussianBlur(blur * self.size)))
+
+    def clouds(self, rng: np.random.Generator, cells: int) -> Layer:
+        """Draws smooth random texture.
+
+        Args:
+            rng: Where chance comes from.
+            cells: Number of independent patches along a side; more is finer.
+
+        Returns:
+            A layer H x W of mean 0 and standard deviation near 1.
+        """
+        coarse = rng.standard_normal((cells + 2, cells + 2)).astype(np.float32)
+        film = Image.fromarray(coarse).resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return np.asarray(film, dtype=np.float32)
+
+    def box(self, layer: Layer, threshold: float = 0.3) -> Box | None:
+        """Finds the extent of what a layer shows.
+
+        Args:
+            layer: H x W.
+            threshold: Values above it count.
+
+        Returns:
+            x0, y0, x1, y1 as fractions of the film, or None where nothing shows.
+        """
+        shown = layer > threshold
+        columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
+        if not len(columns):
+            return None
+        edges = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        x0, y0, x1, y1 = (round(float(edge) / self.size, 4) for edge in edges)
+        return x0, y0, x1, y1
+
+    def _film(self) -> Image.Image:
+        side = self.size * SUPERSAMPLING
+        return Image.new("L", (side, side))
+
+    def _pixels(self, points_N2: Points) -> list[tuple[float, float]]:
+        return [(x, y) for x, y in (self.place(points_N2) * (self.size * SUPERSAMPLING)).tolist()]
+
+    def _develop(self, film: Image.Image, blur: float) -> Layer:
+        film = film.reduce(SUPERSAMPLING)
+        if blur * self.size > 0.2:
+            film = film.filter(ImageFilter.GaussianBlur(blur * self.size))
+        return _as_layer(film)
+
+
+def _as_layer(film: Image.Image) -> Layer:
+    return np.asarray(film, dtype=np.float32) / np.float32(255)
