@@ -57,6 +57,10 @@ _HANGING = re.compile(
 )
 
 
+# Nobody dictates a sentence so long: it is a table or a machine's output, and the patterns here would take minutes.
+_LONGEST = 1000
+
+
 def clean(text: str) -> str:
     """Clean one section and write it as prose.
 
@@ -82,6 +86,8 @@ def clean_sentences(text: str) -> list[str]:
 
 
 def _clean_sentence(sentence: str) -> str:
+    if len(sentence) > _LONGEST:
+        return ""
     kept = sentence
     for step in _STEPS:
         kept = bare_sentence(step(kept))

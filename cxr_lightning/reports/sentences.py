@@ -45,11 +45,12 @@ def join_sentences(sentences: list[str]) -> str:
     Args:
         sentences: Sentences as `split_sentences` gives them.
     """
-    return " ".join(
-        sentence[0].upper() + sentence[1:] + ("" if sentence[-1] in ".?!" else ".")
-        for sentence in sentences
-        if sentence
-    )
+    return " ".join(_capital(sentence) + ("" if sentence[-1] in ".?!" else ".") for sentence in sentences if sentence)
+
+
+def _capital(sentence: str) -> str:
+    # Plain letters only: the capital of a micro sign is another letter, and "5 µm" another word.
+    return sentence[0].upper() + sentence[1:] if sentence[0].isascii() else sentence
 
 
 def _is_inside(before: str, mark: str) -> bool:

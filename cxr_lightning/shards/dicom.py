@@ -8,6 +8,7 @@ used. Formulas: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
@@ -37,15 +38,17 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
     except ImportError:
         raise ImageError("reading DICOM needs pydicom: pip install 'cxr-lightning[dicom]'") from None
     try:
-        header = pydicom.dcmread(io.BytesIO(data))
-        _check(header, most_pixels)
-        stored = _stored(header)
-        values = np.asarray(apply_modality_lut(stored, header), dtype=np.float32)
-        gray = _window(values, header)
+        with warnings.catch_warnings():
+            # pydicom's warnings quote elements, and elements name patients.
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(io.BytesIO(data))
+            _check(header, most_pixels)
+            values = np.asarray(apply_modality_lut(_stored(header), header), dtype=np.float32)
+            gray = _window(values, header)
     except ImageError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly every type there is
-        # Only the type: messages of a DICOM reader quote elements, and elements name patients.
+        # Only the type of the error, for the same reason.
         raise ImageError(
             f"unreadable DICOM ({type(error).__name__}); are the decoders of the dicom extra there?"
         ) from None

@@ -1,0 +1,51 @@
+"""The page that explains the shards and the types that make them say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cxr_lightning.shards import contract
+
+pytestmark = pytest.mark.quick
+
+PAGE = (Path(__file__).parents[2] / "shards" / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    match = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert match, f"shards/README.md has no section '{title}'"
+    return match[1]
+
+
+def first_column(title: str) -> list[str]:
+    return re.findall(r"^\| `([^`]+)`", section(title), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("title", "record"),
+    [
+        ("Fields of `{key}.json`", contract.SampleRecord),
+        ("Fields of a view", contract.ViewRecord),
+        ("Fields of `index.json`", contract.IndexRecord),
+        ("Fields of a shard", contract.ShardRecord),
+        ("Fields of its samples", contract.SampleColumns),
+    ],
+)
+def test_the_page_lists_every_field_in_order(title, record):
+    assert first_column(title) == list(record.__annotations__)
+
+
+def test_the_page_names_members_and_files():
+    members = section("Members of a sample")
+    suffixes = [contract.RECORD_SUFFIX, *contract.FORMATS]
+    suffixes += [contract.LATERAL_SUFFIX.format(format=format) for format in contract.FORMATS]
+    assert set(re.findall(r"`\{key\}\.([a-z.]+)`", members)) == set(suffixes)
+    assert first_column("The folder") == [contract.SHARD_NAME, contract.INDEX_NAME]
+    assert contract.IMAGE_MARK in section("Fields of `{key}.json`")
+
+
+def test_the_page_is_of_this_schema():
+    assert PAGE.startswith(f"# The shard contract, schema {contract.SCHEMA}\n")

@@ -1,0 +1,111 @@
+"""DICOM files become what a reader sees: rescaled, windowed, right way round."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr_lightning.shards.images import ImageError, load_gray
+
+pydicom = pytest.importorskip("pydicom")
+pytestmark = pytest.mark.quick
+
+REAL = os.environ.get("CXR_REAL_DATA")
+VALUES = np.arange(0, 4096, 64, dtype=np.uint16).reshape(4, 16)
+
+
+def dicom(values: np.ndarray = VALUES, **elements: Any) -> bytes:
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    data = FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
+    settings = {
+        "Rows": values.shape[-2],
+        "Columns": values.shape[-1],
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "BitsAllocated": 16,
+        "BitsStored": 12,
+        "HighBit": 11,
+        "PixelRepresentation": 0,
+        "PatientName": "Secret^Person",
+        "PixelData": values.tobytes(),
+    }
+    for name, value in {**settings, **elements}.items():
+        if value is not None:
+            setattr(data, name, value)
+    buffer = io.BytesIO()
+    data.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_without_a_window_the_values_own_range_is_used():
+    gray = load_gray(dicom())
+    assert gray.shape == (4, 16)
+    assert (gray[0, 0], gray[-1, -1]) == (0, 255)
+
+
+def test_monochrome1_is_turned_over():
+    assert np.array_equal(load_gray(dicom(PhotometricInterpretation="MONOCHROME1")), 255 - load_gray(dicom()))
+
+
+def test_the_first_window_counts_after_rescaling():
+    gray = load_gray(dicom(RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=[1000, 9], WindowWidth=[1001, 9]))
+    physical = VALUES.astype(float) * 2 - 1000
+    assert np.array_equal(gray == 0, physical <= 500)
+    assert np.array_equal(gray == 255, physical >= 1498)
+
+
+def test_a_sigmoid_window_bends_and_never_reaches_the_ends():
+    gray = load_gray(dicom(WindowCenter=2048, WindowWidth=2048, VOILUTFunction="SIGMOID"))
+    assert abs(int(gray.flat[32]) - 128) <= 1
+    assert 0 < gray.min() < gray.max() < 255
+
+
+def test_a_window_that_misses_every_value_is_not_black():
+    assert np.ptp(load_gray(dicom(WindowCenter=60000, WindowWidth=10))) == 255
+
+
+def test_overlay_bits_above_the_stored_ones_are_ignored():
+    assert np.array_equal(load_gray(dicom(VALUES | 0xF000)), load_gray(dicom()))
+
+
+def test_signed_values():
+    signed = VALUES.astype(np.int16) - 2048
+    gray = load_gray(dicom(signed, PixelRepresentation=1, BitsStored=16, HighBit=15))
+    assert np.array_equal(gray, load_gray(dicom()))
+
+
+@pytest.mark.parametrize(
+    ("elements", "said"),
+    [
+        ({"values": np.stack([VALUES, VALUES]), "NumberOfFrames": 2}, "2 frames"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colours"),
+        ({"Rows": 30000, "Columns": 30000}, "30000 x 30000"),
+        ({"PixelData": None}, "without pixels"),
+        ({"PixelData": VALUES.tobytes()[:40]}, "unreadable DICOM"),
+        ({"BitsStored": None}, "unreadable DICOM"),
+    ],
+)
+def test_what_is_no_radiograph_is_refused_without_naming_the_patient(elements, said):
+    with pytest.raises(ImageError, match=said) as caught:
+        load_gray(dicom(**elements))
+    assert "Secret" not in str(caught.value)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL, reason="CXR_REAL_DATA names no folder of real radiographs")
+def test_the_real_monochrome1_radiograph_has_dark_air_and_bright_spine():
+    gray = load_gray(Path(REAL or "") / "dicom" / "RG1_UNCR.dcm")
+    assert gray.shape == (1955, 1841)
+    lung, spine = gray[600:800, 1150:1250].mean(), gray[1200:1400, 880:960].mean()
+    assert lung + 40 < spine

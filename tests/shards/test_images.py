@@ -1,0 +1,114 @@
+"""Images of every kind become the gray that a reader sees, and damaged ones become errors."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
+
+pytestmark = pytest.mark.quick
+
+RAMP = np.tile(np.arange(0, 250, 5, dtype=np.uint8), (30, 1))
+REAL = os.environ.get("CXR_REAL_DATA")
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1"])
+def test_every_8_bit_mode_becomes_the_same_gray(mode):
+    source = np.where(RAMP > 120, 255, 0).astype(np.uint8) if mode == "1" else RAMP
+    gray = load_gray(saved(Image.fromarray(source).convert(mode)))
+    assert gray.dtype == np.uint8
+    assert np.abs(gray.astype(int) - source).max() <= 2
+
+
+def test_12_bits_in_a_16_bit_png_use_the_full_range():
+    gray = load_gray(saved(Image.fromarray(RAMP.astype(np.uint16) * 16)))
+    assert (gray.min(), gray.max()) == (0, 255)
+    assert np.all(np.diff(gray[0].astype(int)) > 0)
+
+
+def test_what_is_transparent_is_black():
+    image = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
+    assert load_gray(saved(image)).max() == 0
+
+
+def test_a_uniform_image_is_no_error():
+    assert load_gray(saved(Image.fromarray(np.full((4, 4), 3000, np.uint16)))).max() == 0
+
+
+def test_a_rotated_jpeg_is_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert load_gray(saved(Image.fromarray(RAMP), "JPEG", exif=exif)).shape == (50, 30)
+
+
+def test_a_cut_off_jpeg_is_an_error_even_where_another_library_allowed_it(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG")
+    with pytest.raises(ImageError, match="cut off"):
+        load_gray(whole[: len(whole) // 2])
+
+
+def test_an_image_is_sized_before_it_is_decoded():
+    with pytest.raises(ImageError, match="50 x 30 pixels"):
+        load_gray(saved(Image.fromarray(RAMP)), most_pixels=1000)
+
+
+def test_a_bomb_is_an_error():
+    # A header that announces 30000 x 30000 pixels, with nothing behind it.
+    png = bytearray(saved(Image.fromarray(RAMP)))
+    png[16:24] = (30000).to_bytes(4, "big") * 2
+    with pytest.raises(ImageError):
+        load_gray(bytes(png))
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_an_error_and_never_a_crash(data):
+    for head in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", bytes(128) + b"DICM"):
+        with pytest.raises(ImageError):
+            load_gray(head + data)
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(ImageError, match="no such file"):
+        load_gray(tmp_path / "absent.png")
+    with pytest.raises(ImageError, match="cannot be read"):
+        load_gray(tmp_path)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(16, 128))
+def test_shrinking_keeps_the_aspect_and_never_enlarges(width, height, size):
+    small = shrink(np.zeros((height, width), np.uint8), size)
+    assert max(small.shape) == min(size, max(width, height))
+    factor = min(1.0, size / max(width, height))
+    assert abs(small.shape[0] - height * factor) <= 1
+    assert abs(small.shape[1] - width * factor) <= 1
+
+
+@pytest.mark.parametrize("format", ["jpg", "png"])
+def test_encoding_is_repeatable_and_decodes_to_the_same(format):
+    first = encode(RAMP, format)
+    assert first == encode(RAMP.copy(), format)
+    assert np.abs(load_gray(first).astype(int) - RAMP).max() <= (6 if format == "jpg" else 0)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL, reason="CXR_REAL_DATA names no folder of real radiographs")
+def test_the_real_radiographs_load():
+    loaded = [load_gray(path) for path in sorted((Path(REAL or "") / "open" / "images").iterdir())]
+    assert len(loaded) > 80
+    assert all(gray.std() > 5 for gray in loaded)
