@@ -119,10 +119,10 @@ def _print(metrics: dict[str, Any], out: Path) -> None:
     table = Table(title=f"{metrics['studies']} {metrics['split']} studies of {metrics['patients']} patients")
     table.add_column("score")
     for variant in VARIANTS:
-        table.add_column(_WORDS[variant], justify="right")
+        table.add_column(_WORDS[variant], justify="right", min_width=12)
     for name in SCORES:
         scores = [score_in(metrics, name + ending) for ending in VARIANTS.values()]
-        table.add_row(SCORE_NAMES[name][0], *(f"{s.value:.3f}\n[dim]{s.low:.3f} to {s.high:.3f}[/dim]" for s in scores))
+        table.add_row(SCORE_NAMES[name][0], *(f"{s.value:.2f}\n[dim]{s.low:.2f} to {s.high:.2f}[/dim]" for s in scores))
     console.print(table)
     console.print(metrics["verdict"])
     console.print(f"Scores, answers and a page to look at: {out}")

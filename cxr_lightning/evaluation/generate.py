@@ -152,11 +152,14 @@ def load_answerer(folder: Path, max_tokens: int) -> Callable[[Sequence[Task]], l
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype=dtype)
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder, local_files_only=True, dtype=dtype, output_loading_info=True
+        )
     except (OSError, ValueError) as error:
         raise NotAModelError(
             f"transformers cannot load {folder}: {error} Name the folder that `cxr export` wrote, with its processor."
         ) from error
+    _require_all_weights(folder, report)
     model = model.to(device).eval()
     _settle_end_tokens(model, processor.tokenizer)
 
@@ -189,6 +192,16 @@ def _decode(data: bytes, fill: tuple[int, int, int] | None) -> Image.Image:
     """Decodes an image, or makes a plain one of its size."""
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
         return image.convert("RGB") if fill is None else Image.new("RGB", image.size, fill)
+
+
+def _require_all_weights(folder: Path, report: dict[str, Any]) -> None:
+    """Refuses a model whose missing weights transformers has filled with random ones: its scores would be noise."""
+    wrong = {kind: sorted(map(str, report[kind])) for kind in ("missing_keys", "mismatched_keys", "unexpected_keys")}
+    told = [f"{kind.removesuffix('_keys')} {', '.join(keys[:4])}" for kind, keys in wrong.items() if keys]
+    if told:
+        raise NotAModelError(
+            f"The weights in {folder} are not those of its config.json: {'; '.join(told)}. Export the run again."
+        )
 
 
 def _settle_end_tokens(model: Any, tokenizer: Any) -> None:

@@ -34,7 +34,7 @@ VARIANT_NAMES = {
     "own": "its own image",
     "swapped": "another patient’s image",
     "blank": "a blank image",
-    "commonest": "no model: the commonest report",
+    "commonest": "the commonest report",
 }
 MOST_CARDS = 60
 """A page for reading, not an archive: predictions.jsonl has every study."""

@@ -43,9 +43,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cxr_lightning.model.tiny import write_language, write_tower
 
     folder = tmp_path_factory.mktemp("model")
-    source = ModelSource(
-        vision=str(write_tower(folder / "tower")), language=str(write_language(folder / "language", layers=1))
-    )
+    tower, language = write_tower(folder / "tower"), write_language(folder / "language", layers=1)
+    source = ModelSource(vision=str(tower), language=str(language), projector="mlp")
     processor = load_processor(source)
     load_model(source, processor).save_pretrained(folder / "export")
     processor.save_pretrained(folder / "export")

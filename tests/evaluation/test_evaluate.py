@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from cxr_lightning.evaluation.cases import NoCaseError, commonest_reference, read_cases
 from cxr_lightning.evaluation.evaluate import evaluate
@@ -66,6 +68,19 @@ def test_blank_image_is_the_same_for_all(shards: Path, model: Path) -> None:
     tasks = [task for task in plan_tasks(read_cases(read_index(shards), "test")) if task.condition == "blank"]
     same = [task for task in tasks if task.prompt == tasks[0].prompt]
     assert len({answer.text for answer in load_answerer(model, 6)(same)}) == 1
+
+
+def test_model_with_weights_missing_is_refused(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if "projector" in name)
+    save_file(
+        {name: tensor for name, tensor in weights.items() if name != lost},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(NotAModelError, match=r"missing .*projector.*Export the run again"):
+        load_answerer(folder, 4)
 
 
 def test_evaluate_writes_answers_numbers_and_page(shards: Path, model: Path, tmp_path: Path) -> None:
