@@ -1,8 +1,8 @@
-"""Who lies on the table and how the picture was taken: a patient's build and a study's exposure become a thorax's outlines.
+"""Who was imaged and how: a patient's build and a study's exposure go in, the outlines of a thorax come out.
 
 A patient keeps the build over all studies; inspiration, pose and exposure change from study to study. `Thorax` answers
-with outlines in body coordinates (see `canvas`): x is right to left across the patient, y runs downwards, the midline is
-x = 0.5. Side -1 is the patient's right, which a film shows on its left; +1 the patient's left.
+with outlines in body coordinates (see `canvas`): x is right to left across the patient, y downwards; x = 0.5 is the
+midline. Side -1 is the patient's right, which a film shows on its left; +1 the patient's left.
 
 Proportions follow what every radiology primer gives: a cardiothoracic ratio below 0.5, the right dome higher than the
 left, the left hilum higher than the right, a third of the heart right of the midline.
@@ -66,7 +66,8 @@ class Exposure:
         angle: Tilt in radians.
         scale: Magnification.
         shift: Displacement of the patient in the frame.
-        gamma: Steepness of the film's curve.
+        gamma: Bend of the film's curve.
+        contrast: Steepness of the film's curve.
         brightness: Offset of the film's curve.
         mottle: Standard deviation of quantum noise.
         marker: Whether a side marker lies on the plate.
@@ -79,6 +80,7 @@ class Exposure:
     scale: float
     shift: tuple[float, float]
     gamma: float
+    contrast: float
     brightness: float
     mottle: float
     marker: bool
@@ -137,10 +139,11 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
         portable=portable,
         inspiration=abs(rng.normal(0, 0.02)) + (0.015 if portable else 0.0),
         angle=float(np.clip(rng.normal(0, 0.025), -0.06, 0.06)),
-        scale=rng.uniform(0.93, 1.06),
+        scale=rng.uniform(0.95, 1.1),
         shift=(float(np.clip(rng.normal(0, 0.015), -0.035, 0.035)), float(np.clip(rng.normal(0, 0.012), -0.03, 0.03))),
         gamma=rng.uniform(0.85, 1.3),
-        brightness=rng.normal(0, 0.03),
+        contrast=rng.uniform(0.72, 1.08),
+        brightness=float(np.clip(rng.normal(0, 0.05), -0.1, 0.1)),
         mottle=rng.uniform(0.008, 0.024),
         marker=rng.random() < 0.5,
         wires=portable and rng.random() < 0.35,
@@ -203,7 +206,9 @@ class Thorax:
         """
         apex, half = self.patient.apex, self.patient.half_width
         heights = [apex, apex + 0.025, apex + 0.085, apex + 0.22, apex + 0.40, apex + 0.55, 1.0]
-        return np.interp(y, heights, [0.13, half - 0.17, half - 0.095, half - 0.035, half - 0.006, half, half - 0.01])
+        return np.asarray(
+            np.interp(y, heights, [0.13, half - 0.17, half - 0.095, half - 0.035, half - 0.006, half, half - 0.01])
+        )
 
     def lung(self, side: int) -> Points:
         """Outlines a lung.

@@ -1,7 +1,7 @@
 """An archive of phantoms on disk: a number and a seed go in, a folder that the source `table` reads comes out.
 
-Films are written first and the table last, whole or not at all: a folder without `studies.jsonl` is unfinished and can be
-drawn again. Workers each draw whole studies, which depend on seed and number only, so their count changes nothing.
+Films are written first and the table last, whole or not at all: a folder without `studies.jsonl` is unfinished and can
+be drawn again. Workers each draw whole studies, which depend on seed and number only, so their count changes nothing.
 """
 
 from __future__ import annotations

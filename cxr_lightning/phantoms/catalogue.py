@@ -75,12 +75,13 @@ class Finding:
         return self.place.partition("-")[0]
 
 
-def choose(rng: np.random.Generator, chronic: frozenset[str]) -> tuple[Finding, ...]:
+def choose(rng: np.random.Generator, chronic: frozenset[str], build: int = 0) -> tuple[Finding, ...]:
     """Chooses what one study shows.
 
     Args:
         rng: Where chance comes from.
         chronic: Labels that the patient has at every visit.
+        build: Seed of what is chronic, so that it looks the same at every visit.
 
     Returns:
         Findings in the order of `LABELS`; none for a normal study.
@@ -97,7 +98,8 @@ def choose(rng: np.random.Generator, chronic: frozenset[str]) -> tuple[Finding, 
             break
         if label not in chosen and not any(_clash(label, other) or _clash(other, label) for other in chosen):
             chosen.append(label)
-    return tuple(_size(rng, label) for label in sorted(chosen, key=LABELS.index))
+    lasting = np.random.default_rng(build)
+    return tuple(_size(lasting if label in chronic else rng, label) for label in sorted(chosen, key=LABELS.index))
 
 
 def _clash(label: str, other: str) -> bool:
@@ -106,6 +108,8 @@ def _clash(label: str, other: str) -> bool:
     pair = (name, other_name)
     side, other_side = place.partition("-")[0], other_place.partition("-")[0]
     if pair == ("pneumothorax", "interstitial_oedema") or pair == ("pneumothorax", "pneumothorax"):
+        return True
+    if (label, other) in {("cardiomegaly", "nodule:left-lower"), ("pacemaker", "nodule:left-upper")}:
         return True
     if not side or side != other_side:
         return False

@@ -1,7 +1,7 @@
-"""The film as physics sees it: air lets the beam through, everything else adds to what it meets, and a curve makes it grey.
+"""The film as physics sees it: air lets the beam through, all else adds to what it meets, a curve makes it grey.
 
-Anatomy and findings write into the same few layers: air is a share that opacities multiply, density adds up. That is why
-a nodule behind the heart stays visible and an effusion hides the vessels in it.
+Anatomy and findings write into the same few layers: air is a share that opacities multiply, density adds up. So a
+nodule behind the heart stays visible, and an effusion hides the vessels in it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.phantoms.anatomy import Exposure
 from cxr_lightning.phantoms.canvas import Box, Canvas, Layer
 
 AIR = 0.52
@@ -56,25 +57,25 @@ class Film:
         if box is not None:
             self.boxes.append((label, box))
 
-    def develop(self, rng: np.random.Generator, *, gamma: float, brightness: float, mottle: float) -> NDArray[np.uint8]:
+    def develop(self, rng: np.random.Generator, exposure: Exposure) -> NDArray[np.uint8]:
         """Turns attenuation into grey values.
 
         Args:
             rng: Where the noise comes from.
-            gamma: Steepness of the film's curve.
-            brightness: Offset of the film's curve.
-            mottle: Standard deviation of the noise.
+            exposure: The film's curve and grain.
 
         Returns:
             Grey values H x W, bone white.
         """
         size = self.canvas.size
         attenuation = self.density - np.float32(AIR) * self.air + 0.16 * self.vessels * self.air
-        grey = np.clip(attenuation / np.float32(1.12) + np.float32(brightness), 0.01, 1.2) ** np.float32(gamma)
+        grey = np.clip(attenuation / np.float32(1.12), 0.01, 1.2) ** np.float32(exposure.gamma)
+        grey = 0.5 + (grey - 0.5) * np.float32(exposure.contrast) + np.float32(exposure.brightness)
         # Fewer photons pass where much is in the way, but the film's toe hides it: one grain for all is honest enough.
         noise = rng.standard_normal((size, size), dtype=np.float32)
         grain = 0.6 * noise + 0.4 * (np.roll(noise, 1, axis=0) + np.roll(noise, 1, axis=1))
-        grey = np.clip(grey + np.float32(mottle) * grain, 0, None)
+        grey = np.clip(grey + np.float32(exposure.mottle) * grain, 0, None)
         # A shoulder instead of a cut keeps bones and devices apart from the white they lie on.
-        shoulder = np.where(grey > 0.7, 0.7 + 0.3 * np.tanh((grey - 0.7) / 0.35), grey)
+        over = np.maximum(grey - np.float32(0.62), 0)
+        shoulder = np.minimum(grey, np.float32(0.62)) + over / (1 + over / np.float32(0.5))
         return (shoulder * 250 + 2).clip(0, 255).astype(np.uint8)

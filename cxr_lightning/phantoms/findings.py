@@ -120,13 +120,13 @@ def _consolidation(film: Film, thorax: Thorax, finding: Finding, rng: np.random.
     side = SIDES[finding.side]
     region = film.canvas.fill(_lobe(thorax, finding.place, rng), blur=0.012)
     inside = film.canvas.fill(thorax.lung(side), blur=0.002)
-    patches = _sigmoid(film.canvas.clouds(rng, 14) * 0.9 + film.canvas.clouds(rng, 34) * 0.5 + 1.3)
-    opacity = region * inside * (0.55 + 0.45 * patches)
+    patches = _sigmoid(film.canvas.clouds(rng, 14) * 0.9 + film.canvas.clouds(rng, 34) * 0.9 + 0.9)
+    opacity = region * inside * (0.42 + 0.58 * patches)
     film.mark(finding.label, region * inside, 0.5)
     bronchograms = film.vessels * opacity
     film.cloud_over(opacity, 0.80)
     film.vessels *= 1 - opacity
-    film.density -= 0.07 * bronchograms
+    film.density += 0.03 * opacity - 0.10 * bronchograms
 
 
 def _lobe(thorax: Thorax, lobe: str, rng: np.random.Generator) -> Points:
@@ -142,7 +142,7 @@ def _lobe(thorax: Thorax, lobe: str, rng: np.random.Generator) -> Points:
                          (0.22, fissure + 0.15), (0.12, floor - 0.005 + b), (0.05, floor)],
         "right-lower": [(0.15, fissure + 0.17 + a), (0.25, fissure + 0.13 + b), (half - 0.05, fissure + 0.17),
                         (half - 0.04, floor + 0.02), (0.2, floor + 0.06), (0.12, floor + 0.04)],
-        "left-upper": [(0.05, top + 0.08), (0.17, top + 0.01), (half - 0.03, top + 0.13), (half - 0.02, fissure - 0.02 + a),
+        "left-upper": [(0.05, top + 0.08), (0.17, top + 0.01), (half - 0.03, top + 0.13), (half - 0.02, fissure + a),
                        (0.22, fissure + 0.03 + b), (0.07, fissure - 0.02)],
         "left-lower": [(0.04, fissure + 0.11), (0.14, fissure + 0.12 + a), (0.24 + b, fissure + 0.17),
                        (half - 0.06, floor - 0.02), (0.26, floor + 0.06), (0.04, floor + 0.05)],
@@ -215,7 +215,7 @@ def _pacemaker(film: Film, thorax: Thorax, finding: Finding, rng: np.random.Gene
     corner = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.6, np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.6
     can = np.stack([x + wide * corner[0], y + high * corner[1]], axis=1)
     generator = film.canvas.fill(can, blur=0.0012)
-    film.density += rng.uniform(0.34, 0.5) * generator
+    film.density += rng.uniform(0.26, 0.42) * generator
     film.density += 0.10 * film.canvas.fill(can[:16] * 0.5 + np.array([[x, y]]) * 0.5)
     film.mark(finding.label, generator, 0.5)
     start, entry = (x - side * wide * 0.6, y - high), (0.5 + side * 0.13, 0.145)
@@ -236,7 +236,7 @@ def _pacemaker(film: Film, thorax: Thorax, finding: Finding, rng: np.random.Gene
         below = [(0.485, floor - 0.06), tip] if number == 0 else [(0.45, 0.535), tip]
         leads.append(Stroke(smooth_curve([*way, *below]), 0.0055, 0.85))
         leads.append(Stroke(np.array([below[0], tip])[-1:] + np.array([[-0.008, 0.0], [0.0, 0.0]]), 0.011, 1.0))
-    film.density += 0.24 * film.canvas.draw(leads, blur=0.0008)
+    film.density += 0.18 * film.canvas.draw(leads, blur=0.0008)
 
 
 def _line(film: Film, _: Thorax, finding: Finding, rng: np.random.Generator) -> None:
@@ -251,11 +251,15 @@ def _line(film: Film, _: Thorax, finding: Finding, rng: np.random.Generator) -> 
     catheter = film.canvas.draw([Stroke(curve, 0.0085, 1.0)], blur=0.001)
     core = film.canvas.draw([Stroke(curve, 0.003, 1.0)])
     film.density += 0.20 * catheter - 0.04 * core
-    film.mark(finding.label, catheter, 0.4)
+    # Boxes around its parts are tighter than one around the whole bow.
+    parts = np.array_split(np.arange(len(curve)), 3)
+    for part in parts:
+        piece = film.canvas.draw([Stroke(curve[part[0] : part[-1] + 2], 0.0085, 1.0)])
+        film.mark(finding.label, piece, 0.4)
 
 
-def _sigmoid(values: Layer) -> Layer:
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), dtype=np.float32)
+def _sigmoid(values: Points | Layer) -> Layer:
+    return np.asarray(1 / (1 + np.exp(np.clip(np.negative(values), -30, 30))), dtype=np.float32)
 
 
 _SHOWS: dict[str, Callable[[Film, Thorax, Finding, np.random.Generator], None]] = {

@@ -2,6 +2,8 @@
 
 What is drawn follows the order of a systematic reading: soft tissue, bones, mediastinum and heart, lungs and vessels,
 then what should not be there.
+
+Shape legend: B branches, N points.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from cxr_lightning.phantoms.film import Film
 from cxr_lightning.phantoms.findings import shape_thorax, show
 
 BOTH = (-1, 1)
+STEMS = 7
+"""Vessels that leave each hilum."""
+FORKS = [2, 4, 5]
+"""Points of a branch where it forks."""
 
 
 def draw_frontal(
@@ -50,7 +56,7 @@ def draw_frontal(
         film.density += 0.3 * canvas.draw(_wires(rng), blur=0.001)
     if exposure.marker:
         film.density += 0.9 * canvas.draw(_marker(), blur=0.0008)
-    grey = film.develop(rng, gamma=exposure.gamma, brightness=exposure.brightness, mottle=exposure.mottle)
+    grey = film.develop(rng, exposure)
     return grey, film.boxes
 
 
@@ -58,7 +64,7 @@ def _body(canvas: Canvas, thorax: Thorax) -> Layer:
     """Soft tissue: the trunk's depth, shoulders, neck, and breasts where there are any."""
     patient = thorax.patient
     x, y = canvas.grid
-    half = patient.half_width + 0.05 + 0.07 * patient.habitus
+    half = patient.half_width + 0.065 + 0.085 * patient.habitus
     knots = [
         (0.09, -0.3), (0.095, 0.0), (0.14, 0.045), (0.3, 0.085), (0.44, 0.11), (0.56, 0.17), (0.62, 0.35),
         (half + 0.05, 0.36), (half, 0.46), (half + 0.005, 0.8), (half + 0.02, 1.4),
@@ -82,21 +88,20 @@ def _bones(canvas: Canvas, thorax: Thorax) -> Layer:
     posterior, anterior = [], []
     for side in BOTH:
         for number in range(10):
-            posterior += _cortical(mirror(_posterior_rib(thorax, number), side), 0.024)
+            posterior += _cortical(mirror(_posterior_rib(thorax, number), side), 0.024, 0.8)
             if number < 8:
                 anterior += _cortical(mirror(_anterior_rib(thorax, number), side), 0.027)
-    bones = 0.085 * canvas.draw(posterior, blur=0.0022) + 0.055 * canvas.draw(anterior, blur=0.003)
     collars = []
     for side in BOTH:
         top = thorax.patient.apex
         knots = [(0.035, top + 0.085), (0.1, top + 0.07), (0.2, top + 0.022), (0.29, top + 0.012), (0.36, top - 0.005)]
         collars += _cortical(mirror(smooth_curve(knots), side), 0.028)
-    bones += 0.12 * canvas.draw(collars, blur=0.002)
+    bones = 0.125 * canvas.draw([*posterior, *collars], blur=0.0022) + 0.06 * canvas.draw(anterior, blur=0.003)
     bones += 0.07 * canvas.fill(*(_shoulder_blade(thorax, side) for side in BOTH), blur=0.006)
     bones += 0.16 * canvas.fill(*(_ball(0.5 + side * 0.475, 0.155, 0.06) for side in BOTH), blur=0.005)
     x, y = canvas.grid
     phase = (y - thorax.rib_height(0)) / np.float32(thorax.patient.spacing)
-    column = np.exp(-(((x - 0.5) / 0.038) ** 4))
+    column = _column(x, 0.5, 0.038)
     return np.asarray(bones + column * (0.10 + 0.02 * np.cos(2 * np.pi * phase)), dtype=np.float32)
 
 
@@ -117,9 +122,15 @@ def _anterior_rib(thorax: Thorax, number: int) -> Points:
     return np.stack([wall - (wall - inner) * t**1.15, start + drop], axis=1)
 
 
-def _cortical(points_N2: Points, width: float) -> list[Stroke]:
+def _cortical(points_N2: Points, width: float, value: float = 1.0) -> list[Stroke]:
     """Draws a bone as its cortex: a bright rim around a fainter marrow."""
-    return [Stroke(points_N2, width, 1.0), Stroke(points_N2, width * 0.66, 0.68)]
+    return [Stroke(points_N2, width, value), Stroke(points_N2, width * 0.66, value * 0.68)]
+
+
+def _column(x: Layer, centre: float, half_width: float) -> Layer:
+    """Lays an upright band with soft edges."""
+    square = np.square((x - np.float32(centre)) / np.float32(half_width))
+    return np.asarray(np.exp(-square * square), dtype=np.float32)
 
 
 def _ball(x: float, y: float, radius: float) -> Points:
@@ -140,7 +151,7 @@ def _fill_mediastinum(film: Film, thorax: Thorax) -> None:
     film.cloud_over(canvas.fill(*thorax.mediastinum, blur=0.003), 0.72)
     x, y = canvas.grid
     carina = 0.36
-    windpipe = np.exp(-(((x - 0.497) / 0.017) ** 4)) / (1 + np.exp((y - carina) / np.float32(0.012)))
+    windpipe = _column(x, 0.497, 0.017) / (1 + np.exp((y - carina) / np.float32(0.012)))
     film.density -= 0.12 * windpipe.astype(np.float32)
     bronchi = [
         Stroke(np.array([(0.497, carina - 0.005), (0.5 + side * 0.05, carina + 0.045)]), 0.02, 1.0) for side in BOTH
@@ -149,7 +160,7 @@ def _fill_mediastinum(film: Film, thorax: Thorax) -> None:
     for side in BOTH:
         centre_x, centre_y = thorax.hilum(side)
         bulge = np.exp(-(((x - centre_x) / 0.024) ** 2) - ((y - centre_y) / 0.05) ** 2)
-        film.cloud_over(bulge.astype(np.float32), 0.42)
+        film.cloud_over(bulge.astype(np.float32), 0.5)
 
 
 def _fill_abdomen(film: Film, thorax: Thorax, rng: np.random.Generator) -> None:
@@ -169,30 +180,28 @@ def _vessels(canvas: Canvas, thorax: Thorax) -> Layer:
     rng = np.random.default_rng(thorax.patient.vessels)
     strokes: list[Stroke] = []
     for side in BOTH:
-        x, y = thorax.hilum(side)
-        for angle in np.linspace(-1.25, 1.35, 9) + rng.uniform(-0.12, 0.12, 9):
-            strokes += _branch(rng, (x, y), side, float(angle), 0.0135 if angle > 0 else 0.010, 0)
+        angles_B = np.linspace(-1.25, 1.35, STEMS) + rng.uniform(-0.16, 0.16, STEMS)
+        starts_B2 = np.tile(np.array([thorax.hilum(side)]), (STEMS, 1))
+        # Blood runs to the bases of who stands upright, so vessels that fall are wider than those that rise.
+        widths_B = np.where(angles_B > 0, 0.0145, 0.0105)
+        for level in range(3):
+            paths_BN2 = _grow(rng, starts_B2, angles_B, side, level)
+            for path_N2, width in zip(paths_BN2, widths_B.tolist(), strict=True):
+                strokes.append(Stroke(path_N2[:4], width, 0.95 - 0.27 * level))
+                strokes.append(Stroke(path_N2[3:], width * 0.75, 0.8 - 0.27 * level))
+            starts_B2 = paths_BN2[:, FORKS].reshape(-1, 2)
+            turns = rng.choice((-1.0, 1.0), size=(len(paths_BN2), len(FORKS))) * np.array([0.5, 0.5, 0.3])
+            angles_B = (angles_B[:, None] + turns).reshape(-1)
+            widths_B = np.repeat(widths_B * 0.6, len(FORKS))
     return canvas.draw(sorted(strokes, key=lambda stroke: stroke.value), blur=0.0016)
 
 
-def _branch(
-    rng: np.random.Generator, start: tuple[float, float], side: int, angle: float, width: float, level: int
-) -> list[Stroke]:
-    bends = angle + np.cumsum(rng.uniform(-0.16, 0.16, 5))
+def _grow(rng: np.random.Generator, starts_B2: Points, angles_B: Points, side: int, level: int) -> Points:
+    """Lets B branches wander from their starts: B x 6 points."""
+    bends_BN = angles_B[:, None] + np.cumsum(rng.uniform(-0.2, 0.2, (len(angles_B), 5)), axis=1)
     step = 0.034 - 0.006 * level
-    x = start[0] + side * np.cumsum(np.cos(bends)) * step
-    y = start[1] + np.cumsum(np.sin(bends)) * step
-    points_N2 = np.concatenate([np.array([start]), np.stack([x, y], axis=1)])
-    strokes = [
-        Stroke(points_N2[:4], width, 0.95 - 0.24 * level),
-        Stroke(points_N2[3:], width * 0.75, 0.85 - 0.24 * level),
-    ]
-    if level < 2:
-        for at, turn in ((2, 0.5), (4, -0.5), (5, 0.3)):
-            point = (float(points_N2[at, 0]), float(points_N2[at, 1]))
-            sign = 1.0 if rng.random() < 0.5 else -1.0
-            strokes += _branch(rng, point, side, angle + sign * turn, width * 0.6, level + 1)
-    return strokes
+    way_BN2 = np.stack([side * np.cos(bends_BN), np.sin(bends_BN)], axis=2).cumsum(axis=1) * step
+    return np.concatenate([starts_B2[:, None], starts_B2[:, None] + way_BN2], axis=1)
 
 
 def _wires(rng: np.random.Generator) -> list[Stroke]:

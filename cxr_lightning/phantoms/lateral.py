@@ -56,7 +56,7 @@ def draw_lateral(
     film.density += 0.014 * canvas.clouds(rng, 18) + 0.014 * canvas.clouds(rng, 45)
     for finding in findings:
         _show(film, finding, dome, rng)
-    return film.develop(rng, gamma=exposure.gamma, brightness=exposure.brightness, mottle=exposure.mottle)
+    return film.develop(rng, exposure)
 
 
 def _lung(dome: float) -> Points:

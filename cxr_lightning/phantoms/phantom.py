@@ -1,8 +1,8 @@
 """One phantom study: a seed and a number go in, films, report and truth come out.
 
-Each study draws from its own stream of chance, keyed by seed and number alone, so any study can be drawn by anyone at any
-time and always comes out the same. Neighbouring numbers share patients: blocks of numbers are dealt to patients of one to
-four visits.
+Each study draws from its own stream of chance, keyed by seed and number alone, so any study can be drawn by anyone at
+any time and always comes out the same. Neighbouring numbers share patients: blocks of numbers are dealt to patients of
+one to four visits.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def draw_study(seed: int, number: int, size: int = 256) -> Phantom:
     patient = draw_patient(_stream(seed, _PATIENTS, person))
     rng = _stream(seed, _STUDIES, number)
     exposure = draw_exposure(rng)
-    findings = choose(rng, patient.chronic)
+    findings = choose(rng, patient.chronic, patient.vessels)
     has_lateral = not exposure.portable and rng.random() < LATERAL_SHARE / 0.7
     image_HW, boxes = draw_frontal(_stream(seed, _FRONTAL, number), patient, exposure, findings, size)
     lateral_HW = (
