@@ -6,11 +6,17 @@ place: forward, saving and merging then see one ordinary module tree.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from peft import LoraConfig, inject_adapter_in_model
+import torch
 from torch import nn
+
+if not torch.cuda.is_available():  # PEFT imports DeepSpeed, which looks for an accelerator and warns that it guesses
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+from peft import LoraConfig, inject_adapter_in_model
 
 from cxr_lightning.model.families import Role, VlmFamily, role_of
 

@@ -6,6 +6,7 @@ by the step's supervised tokens and they must be known before the first backward
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -78,13 +79,20 @@ class TrainLoader:
     ) -> None:
         self.steps, self.first, self.last, self.accumulation = steps, first, last, accumulation
         self.workers, self.prefetch = workers, prefetch
+        self.waited = 0.0
+        """Seconds in which the training process had to wait for data."""
 
     def __len__(self) -> int:
         return self.last * self.accumulation
 
     def __iter__(self) -> Iterator[Batch]:
-        loader = _data_loader(self.steps, range(self.first, self.last), self.workers, self.prefetch)
-        for batches in loader:
+        steps = iter(_data_loader(self.steps, range(self.first, self.last), self.workers, self.prefetch))
+        while True:
+            asked = time.perf_counter()
+            batches = next(steps, None)
+            self.waited += time.perf_counter() - asked
+            if batches is None:
+                return
             yield from batches
 
 

@@ -25,9 +25,14 @@ def ranks_per_node(devices: Any, accelerator: str) -> int:
 def limit_threads(ranks: int, accelerator: str) -> None:
     """Gives each rank its share of the cores: CPU ranks that all use every core are several times slower."""
     if accelerator == "cpu" or not torch.cuda.is_available():
-        threads = max(1, len(os.sched_getaffinity(0)) // ranks)
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        os.environ.setdefault("OMP_NUM_THREADS", str(_cores(ranks)))
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+def _cores(ranks: int) -> int:
+    """Returns how many cores one rank has: what Slurm gave its task, or its share of what this process may use."""
+    given = os.environ.get("SLURM_CPUS_PER_TASK") if SLURMEnvironment.detect() else None
+    return int(given) if given else max(1, len(os.sched_getaffinity(0)) // ranks)
 
 
 def cluster_plugins() -> list[Any]:

@@ -55,6 +55,12 @@ class FitCli(LightningCLI):
             default=None,
             help="`last` goes on from the run's newest checkpoint, `auto` does so if there is one; or a checkpoint folder.",
         )
+        parser.add_argument(
+            "--validate_every_n_steps",
+            type=int,
+            default=500,
+            help="Optimizer steps between validations; a shorter training validates at its end.",
+        )
         parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run"}, instantiate=False)
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
@@ -80,11 +86,15 @@ class FitCli(LightningCLI):
         callbacks = [
             Progress(),
             Record(run),
+            Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
             Monitor(run),
-            Panels(**self.config.panels.as_dict()),
             SaveCheckpoints(run, **self.config.checkpoint.as_dict()),
         ]
+        # Lightning counts batches; whoever writes a configuration counts optimizer steps.
+        every = min(self.config.validate_every_n_steps, self.datamodule.order.steps(self.datamodule.epochs))
         return super().instantiate_trainer(
+            check_val_every_n_epoch=None,
+            val_check_interval=every * self.config.trainer.accumulate_grad_batches,
             logger=TensorBoardLogger(run, name="", version="tensorboard"),
             callbacks=callbacks,
             plugins=cluster_plugins() or None,
@@ -150,7 +160,7 @@ def _quiet() -> None:
 _NOTHING_TO_MEND = (
     ".*args parameter is intended to run from within Python.*",
     ".*isinstance.treespec, LeafSpec.*",
-    ".*all_gather_into_tensor.*",
+    ".*torch.distributed.* is deprecated.*",
     ".*does not have many workers.*",
     ".*in eval mode at the start of training.*",
     ".*smaller than the logging interval.*",

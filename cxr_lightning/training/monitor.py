@@ -59,7 +59,8 @@ class Monitor(pl.Callback):
         self.file = Path(run) / "metrics.jsonl"
         self.window = Window()
         self._supervised = 0
-        self._left_at = self._logged_at = time.perf_counter()
+        self._waited_before = 0.0
+        self._logged_at = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drops lines past the step from which a resumed run goes on, so that the curve has each step once."""
@@ -68,13 +69,12 @@ class Monitor(pl.Callback):
             lines = self.file.read_text().splitlines() if self.file.exists() else []
             kept = [line for line in lines if json.loads(line)["step"] <= trainer.global_step]
             self.file.write_text("".join(f"{line}\n" for line in kept))
-        self._left_at = self._logged_at = time.perf_counter()
+        self._logged_at = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts the time since the last batch was done as waiting."""
-        self.window.waited += time.perf_counter() - self._left_at
+        """Counts what the batch holds."""
         self.window.tokens += batch["tokens"]
         self.window.positions += batch["positions"]
         self.window.samples += batch["samples"]
@@ -90,7 +90,6 @@ class Monitor(pl.Callback):
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if stepped and trainer.global_step % trainer.log_every_n_steps == 0:
             self._log(trainer, pl_module)
-        self._left_at = time.perf_counter()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps the time of validation out of the training figures."""
@@ -98,14 +97,13 @@ class Monitor(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the validation loss beside the training figures."""
-        pause = time.perf_counter() - self._paused_at
-        self._logged_at += pause
-        self._left_at += pause
+        self._logged_at += time.perf_counter() - self._paused_at
         if not trainer.sanity_checking and "validate/loss" in trainer.callback_metrics:
             self._write(trainer, {"validate/loss": float(trainer.callback_metrics["validate/loss"])})
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        now = time.perf_counter()
+        now, waited = time.perf_counter(), trainer.train_dataloader.waited  # type: ignore[union-attr]
+        self.window.waited, self._waited_before = waited - self._waited_before, waited
         seconds, total = now - self._logged_at, self.window.over_ranks(pl_module.device)
         self.window, self._logged_at = Window(), now
         metrics = figures(total, seconds, trainer.world_size)

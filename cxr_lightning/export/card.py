@@ -1,0 +1,87 @@
+"""The model card: where an exported model comes from, what it is for, and what it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TEXT = """\
+---
+library_name: transformers
+pipeline_tag: image-text-to-text
+tags: [chest-x-ray, radiology, cxr-lightning]
+---
+
+# {title}
+
+Writes about chest radiographs. Made by cxr-lightning {version} from run `{run}`, checkpoint `{checkpoint}`.
+
+**Not a medical device.** For research. It may overlook findings and invent others; nothing it writes may reach a
+patient without a radiologist who has read the image.
+
+## Use
+
+```python
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+processor = AutoProcessor.from_pretrained(FOLDER)
+model = AutoModelForImageTextToText.from_pretrained(FOLDER)
+content = [{{"type": "image"}}, {{"type": "text", "text": "Describe this chest radiograph."}}]
+text = processor.apply_chat_template([{{"role": "user", "content": content}}], add_generation_prompt=True)
+inputs = processor(images=Image.open(IMAGE).convert("RGB"), text=text, return_tensors="pt")
+new = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
+print(processor.batch_decode(new, skip_special_tokens=True)[0])
+```
+
+## Provenance
+
+| | |
+|---|---|
+| stage | {stage} |
+| base | {base} |
+| base fingerprint | `{fingerprint}` |
+| learned | {trainable}, {learning:,} of {total:,} parameters |
+| LoRA | {lora} |
+| shards | `{shards}`, {samples:,} training samples |
+| source commit | `{commit}` |
+| inherits | {inherits} |
+
+Licences of the base models and of the data apply; neither is changed by training.
+
+## Proof
+
+{proof}
+"""
+
+
+def model_card(provenance: dict[str, Any], *, title: str, run: str, checkpoint: str, proof: list[tuple[str, str]]) -> str:
+    """Returns the card's text.
+
+    Args:
+        provenance: The run's `run.json`.
+        title: Name of the model.
+        run: Name of the run.
+        checkpoint: Name of the checkpoint.
+        proof: Claims and findings of the export's checks.
+    """
+    model, lora = provenance["model"], provenance["lora"]
+    parts = [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
+    inherits = provenance["inherits"]
+    return _TEXT.format(
+        title=title,
+        version=provenance["cxr_lightning"],
+        run=run,
+        checkpoint=checkpoint,
+        stage=provenance["stage"],
+        base=" + ".join(str(part).rstrip("/").rsplit("/", 1)[-1] for part in parts),
+        fingerprint=provenance["base_fingerprint"],
+        trainable=", ".join(f"{role} {how}" for role, how in provenance["trainable"].items()),
+        learning=provenance["parameters"]["learning"],
+        total=provenance["parameters"]["total"],
+        lora="none" if lora is None else f"rank {lora['rank']}, alpha {lora['alpha']}, merged",
+        shards=provenance["data"]["fingerprint"][:16],
+        samples=provenance["data"]["samples"],
+        commit=provenance["commit"] or "unknown",
+        inherits="nothing" if inherits is None else f"{inherits['provenance']['stage']} run, {inherits['provenance']['created']}",
+        proof="\n".join(f"- {claim}: {found}" for claim, found in proof),
+    )

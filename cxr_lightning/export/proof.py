@@ -1,0 +1,101 @@
+"""The export proves itself before it says done: reloaded by plain transformers, it must be the model that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.table import Table
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+"""Largest allowed difference of logits: rounding of a merged matrix, not more."""
+
+
+class ExportNotProvenError(ValueError):
+    """The folder that was written is not the model that was trained."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the proof.
+
+    Attributes:
+        what: What is claimed.
+        found: What was measured.
+        holds: Whether the claim holds.
+    """
+
+    what: str
+    found: str
+    holds: bool
+
+
+def trial_inputs(processor: Any, image_size: int = 96) -> dict[str, Any]:
+    """Returns a prompt with an image of fixed noise, to compare logits on."""
+    noise = np.random.default_rng(0).integers(0, 256, (image_size, image_size), dtype=np.uint8)
+    content = [{"type": "image"}, {"type": "text", "text": "Describe this chest radiograph."}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+    return dict(processor(images=[Image.fromarray(noise).convert("RGB")], text=text, return_tensors="pt"))
+
+
+@torch.inference_mode()
+def trial_logits(model: Any, inputs: Mapping[str, Any]) -> Tensor:
+    """Returns a model's logits on trial inputs, in float32."""
+    pixels = inputs["pixel_values"].to(model.dtype)
+    return model(**{**inputs, "pixel_values": pixels}).logits.float()
+
+
+def prove(
+    folder: Path, inputs: Mapping[str, Any], expected: Tensor, vision: Mapping[str, Tensor], dtype: torch.dtype
+) -> list[Check]:
+    """Reloads an exported folder by plain transformers and compares it with the trained model.
+
+    Args:
+        folder: The exported folder.
+        inputs: Trial inputs.
+        expected: The trained model's logits on them, adapters on.
+        vision: The base's vision weights, if they were frozen.
+        dtype: Data type of the export.
+
+    Raises:
+        ExportNotProvenError: If a check fails; it lists all of them.
+    """
+    model, loading = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    again = trial_inputs(AutoProcessor.from_pretrained(folder))
+    lost = [*loading["missing_keys"], *loading["unexpected_keys"], *loading["mismatched_keys"]]
+    difference = float((trial_logits(model, again) - expected).abs().max())
+    weights = dict(model.named_parameters())
+    changed = [name for name, tensor in vision.items() if not torch.equal(weights[name], tensor.to(dtype))]
+    projector = [name for name in weights if "projector" in name or "merger" in name]
+    checks = [
+        Check("every tensor loads", "all accounted for" if not lost else f"{len(lost)} not: {lost[0]}", not lost),
+        Check("prompt tokens are the trained ones", f"{again['input_ids'].numel()} tokens", _equal(again, inputs)),
+        Check("vision weights are the base's", f"{len(vision) - len(changed)} of {len(vision)} bit-equal", not changed),
+        Check("the projector is there", f"{len(projector)} tensors", bool(projector)),
+        Check("logits are the trained model's", f"largest difference {difference:.2g}", difference <= _TOLERANCE[dtype]),
+    ]
+    failed = [f"{check.what}: {check.found}" for check in checks if not check.holds]
+    if failed:
+        raise ExportNotProvenError(f"{folder} is not the trained model: {'; '.join(failed)}. Nothing was kept.")
+    return checks
+
+
+def table(checks: list[Check]) -> Table:
+    """Returns the proof as a table."""
+    grid = Table(title="Proof", title_justify="left")
+    for heading in ("claim", "found", ""):
+        grid.add_column(heading)
+    for check in checks:
+        grid.add_row(check.what, check.found, "[green]holds" if check.holds else "[red]fails")
+    return grid
+
+
+def _equal(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    return torch.equal(left["input_ids"], right["input_ids"])

@@ -1,0 +1,52 @@
+"""Answers from an exported folder: a radiograph and a question go in, text comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from cxr_lightning.model.generation import generate
+from cxr_lightning.shards.images import load_gray
+
+QUESTION = "Describe this chest radiograph."
+
+
+class NotAnExportError(ValueError):
+    """A folder is not a complete exported model."""
+
+
+class Answerer:
+    """A loaded model that answers about radiographs.
+
+    Args:
+        folder: The folder that `cxr export` wrote.
+        device: Where to compute; None takes a GPU if there is one.
+
+    Raises:
+        NotAnExportError: If the folder is not a complete model.
+    """
+
+    def __init__(self, folder: Path, device: str | None = None) -> None:
+        lacking = [name for name in ("config.json", "processor_config.json", "tokenizer_config.json") if not (folder / name).is_file()]
+        if lacking:
+            raise NotAnExportError(
+                f"{folder} lacks {', '.join(lacking)}, so it is not a complete model. Remedy: give the folder of `cxr export RUN --out DIR`."
+            )
+        self.processor = AutoProcessor.from_pretrained(folder)
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto").to(chosen).eval()
+
+    def __call__(self, image: Path, question: str = QUESTION, max_new_tokens: int = 256) -> str:
+        """Answers a question about one radiograph.
+
+        Args:
+            image: PNG, JPEG or DICOM file.
+            question: What to ask.
+            max_new_tokens: Longest answer.
+        """
+        picture = Image.fromarray(load_gray(image)).convert("RGB")
+        turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+        return generate(self.model, self.processor, [turns], [[picture]], max_new_tokens=max_new_tokens)[0]

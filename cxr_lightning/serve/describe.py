@@ -1,0 +1,22 @@
+"""`cxr describe`: what an exported model says about a radiograph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cxr_lightning.serve.answer import QUESTION, Answerer
+
+
+def describe(model: Path, image: Path, *, question: str = QUESTION, max_new_tokens: int = 256, device: str | None = None) -> None:
+    """Ask an exported model about one radiograph and print its answer.
+
+    The answer is a language model's, not a radiologist's: for research, not for care.
+
+    Args:
+        model: Folder that `cxr export` wrote.
+        image: The radiograph: PNG, JPEG or DICOM.
+        question: What to ask about it.
+        max_new_tokens: Longest answer in tokens.
+        device: Where to compute, such as cpu or cuda; by default a GPU if there is one.
+    """
+    print(Answerer(model, device)(image, question, max_new_tokens))
