@@ -159,7 +159,7 @@ def _oedema(film: Film, thorax: Thorax, finding: Finding, rng: np.random.Generat
         lung = film.canvas.fill(thorax.lung(side))
         centre_x, centre_y = thorax.hilum(side)
         reach = ((x - centre_x - side * 0.05) / 0.13) ** 2 + ((y - centre_y - 0.02) / 0.2) ** 2
-        film.cloud_over(np.exp(-reach).astype(np.float32) * lung, 0.36 * grade)
+        film.cloud_over(np.exp(-reach).astype(np.float32) * lung, 0.42 * grade)
         for _ in range(7):
             height = rng.uniform(0.56, thorax.dome(side) + 0.05)
             outer = float(thorax.wall(height)) - 0.004
@@ -167,9 +167,9 @@ def _oedema(film: Film, thorax: Thorax, finding: Finding, rng: np.random.Generat
             lines.append(Stroke(np.stack([0.5 + side * ends[:, 0], ends[:, 1]], axis=1), 0.0045, 1.0))
         lines += _septa(rng, thorax, side)
         film.mark(finding.label, lung * (np.abs(x - 0.5) > 0.07), 0.5)
-    film.density += 0.075 * grade * film.canvas.draw(lines, blur=0.0014)
+    film.density += 0.095 * grade * film.canvas.draw(lines, blur=0.0014)
     mesh = np.clip(film.canvas.clouds(rng, 60), 0, 2)
-    film.density += 0.030 * grade * mesh * film.air
+    film.density += 0.036 * grade * mesh * film.air
     # Fluid around the vessels blurs and widens them.
     film.vessels = 0.45 * film.vessels + (0.9 + 0.5 * grade) * film.canvas.blurred(np.clip(film.vessels, 0, 1), 0.006)
 
@@ -248,9 +248,9 @@ def _line(film: Film, _: Thorax, finding: Finding, rng: np.random.Generator) -> 
         "left subclavian": [(0.81, 0.27), (0.78, 0.2), (0.7, 0.155), (0.6, 0.155), (0.52, 0.2), (0.466, 0.27)],
     }
     curve = smooth_curve([*ways[finding.kind], tip])
-    catheter = film.canvas.draw([Stroke(curve, 0.0085, 1.0)], blur=0.001)
+    catheter = film.canvas.draw([Stroke(curve, 0.009, 1.0)], blur=0.001)
     core = film.canvas.draw([Stroke(curve, 0.003, 1.0)])
-    film.density += 0.20 * catheter - 0.04 * core
+    film.density += 0.27 * catheter - 0.05 * core
     # Boxes around its parts are tighter than one around the whole bow.
     parts = np.array_split(np.arange(len(curve)), 3)
     for part in parts:

@@ -45,7 +45,7 @@ def draw_lateral(
     film = Film(canvas, _body(canvas, patient), lung * (0.6 + 0.4 * canvas.blurred(lung, 0.05)), np.zeros_like(lung))
     film.density += _bones(canvas, patient)
     swell = sum(HEARTS[finding.size] for finding in findings if finding.name == "cardiomegaly")
-    film.cloud_over(canvas.fill(_heart(dome, swell), blur=0.008), 0.7)
+    film.cloud_over(canvas.fill(_heart(dome, swell), blur=0.012), 0.6)
     arch = smooth_curve([(0.42, 0.42), (0.45, 0.3), (0.53, 0.26), (0.6, 0.32), (0.63, 0.5), (0.65, 0.75)])
     film.cloud_over(canvas.draw([Stroke(arch, 0.055, 1.0)], blur=0.008), 0.25)
     trachea = np.array([(0.45, 0.0), (0.49, 0.2), (0.52, 0.38)])
@@ -61,8 +61,8 @@ def draw_lateral(
 
 def _lung(dome: float) -> Points:
     front = [(0.42, 0.12), (0.33, 0.2), (0.245, 0.4), (0.21, 0.6), (0.2, dome + 0.01)]
-    floor = [(0.3, dome - 0.035), (0.42, dome - 0.03), (0.56, dome + 0.04), (0.7, dome + 0.13), (0.745, dome + 0.15)]
-    back = [(0.77, 0.7), (0.785, 0.5), (0.76, 0.3), (0.68, 0.16), (0.56, 0.1)]
+    floor = [(0.3, dome - 0.035), (0.42, dome - 0.03), (0.56, dome + 0.04), (0.7, dome + 0.12), (0.79, dome + 0.16)]
+    back = [(0.84, 0.72), (0.855, 0.5), (0.825, 0.3), (0.73, 0.16), (0.56, 0.1)]
     return np.concatenate([smooth_curve(front), smooth_curve(floor), smooth_curve(back)])
 
 
@@ -88,9 +88,12 @@ def _bones(canvas: Canvas, patient: Patient) -> Layer:
         for lag in (0.0, 0.02):
             knots = [(0.78, y - 0.02 + lag), (0.62, y + 0.03 + lag), (0.42, y + 0.12 + lag), (0.26, y + 0.17 + lag)]
             strokes.append(Stroke(smooth_curve(knots), 0.018, 0.7))
-    bones = 0.06 * canvas.draw(strokes, blur=0.003)
+    bones = 0.075 * canvas.draw(strokes, blur=0.003)
     spine = smooth_curve([(0.72, 0.0), (0.79, 0.25), (0.815, 0.5), (0.79, 0.8), (0.75, 1.05)])
-    bones += 0.13 * canvas.draw([Stroke(spine, 0.085, 1.0), Stroke(spine, 0.065, 0.75)], blur=0.004)
+    column = canvas.draw([Stroke(spine, 0.095, 1.0), Stroke(spine, 0.075, 0.8)], blur=0.004)
+    # The discs between the vertebrae let more through, which makes the spine a ladder.
+    discs = 0.5 + 0.5 * np.cos(2 * np.pi * canvas.grid[1] / np.float32(0.062))
+    bones += column * (0.20 - 0.07 * discs**2)
     sternum = smooth_curve([(0.34, 0.16), (0.25, 0.34), (0.21, 0.54)])
     return bones + 0.12 * canvas.draw([Stroke(sternum, 0.022, 1.0)], blur=0.003)
 
