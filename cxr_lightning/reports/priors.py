@@ -8,25 +8,41 @@ from __future__ import annotations
 
 import re
 
-_I = re.IGNORECASE
-_CHANGED = (
-    r"(?:unchanged|changed|stable|similar|new|increased|decreased|improved|improving|worse|worsened|worsening"
-    r"|larger|smaller"
-    r"|more (?:prominent|pronounced|conspicuous|extensive)|less (?:prominent|pronounced|conspicuous|extensive))"
+
+def _any(words: str) -> str:
+    """Join lines of alternatives to one pattern."""
+    return "(?:" + "|".join(line.strip() for line in words.splitlines()) + ")"
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE)
+
+
+_CHANGED = _any(
+    """unchanged|changed|stable|similar|new|increased|decreased|improved|improving|worse|worsened|worsening
+    larger|smaller|more prominent|more pronounced|more conspicuous|more extensive
+    less prominent|less pronounced|less conspicuous|less extensive"""
 )
-_HOW = (
-    r"(?:(?:grossly|essentially|relatively|overall|largely|otherwise|not significantly|significantly|slightly"
-    r"|mildly|minimally"
-    r"|moderately|markedly|substantially|somewhat|again|also) )*"
+_ADVERB = _any(
+    """grossly|essentially|relatively|overall|largely|otherwise|not significantly|significantly|slightly|mildly|minimally
+    moderately|markedly|substantially|somewhat|again|also"""
 )
+_HOW = f"(?:{_ADVERB} )*"
+_IN_SIZE = r"(?: in (?:size|appearance|extent|position|severity))?"
+_NOTABLE = _any("significant|interval|relevant|substantial|appreciable|major")
+_SEEN_WORD = _any(
+    "seen|noted|demonstrated|identified|visualized|present|appreciated|described|mentioned|reported|shown"
+)
+_SEEN = f"(?:(?:not |better |well |also |as )*{_SEEN_WORD} )"
+
 # Words after "prior" that make it the patient's past and not an earlier picture: "prior granulomatous disease".
-_PAST = (
-    r"(?! (?:\w+ )?(?:granulomatous|surgery|surgical|sternotomy|cabg|fractures?|infection|disease|tb"
-    r"|tuberculosis|trauma|injury"
-    r"|cholecystectomy|mastectomy|thoracotomy|lobectomy|resection|insult|exposure|inflammat\w+|infarct\w*|procedure)\b)"
+_PAST_WORD = _any(
+    r"""granulomatous|surgery|surgical|sternotomy|cabg|fractures?|infection|disease|tb|tuberculosis|trauma|injury|insult
+    cholecystectomy|mastectomy|thoracotomy|lobectomy|resection|exposure|inflammat\w+|infarct\w*|procedure"""
 )
+_PAST = rf"(?! (?:\w+ )?{_PAST_WORD}\b)"
 _WORDS = r"(?:[ ,]+(?!(?:the|there|is|are|was|has|no|with|and|but)\b)[\w/:-]+)"
-_PICTURE = r"(?:study|studies|exams?|examinations?|radiographs?|films?|x-?rays?|images?|ct|scan)"
+_PICTURE = _any("study|studies|exams?|examinations?|radiographs?|films?|x-?rays?|images?|ct|scan")
 _BLANK = r"(?:_{2,}|x{4,})"
 _EARLIER = (
     r"(?:the |a |an |his |her |their )?(?:most )?(?:recent |immediate )?"
@@ -37,86 +53,67 @@ _EARLIER = (
 _OTHER_SIDE = r"(?! (?:to|with) (?:the )?(?:left|right|contralateral|opposite|other))"
 
 # A comparison that opens a sentence, up to its comma: "As compared to the previous radiograph, there is ...".
-_OPENING = re.compile(
-    rf"^(?:(?:as |when |in |by |with )?(?:compared|comparison){_OTHER_SIDE}\b[^,]*|since [^,]*|in the interval"
-    rf"|again|as before"
-    r"|once again|interval|(?:unchanged|stable) (?:from|since)[^,]*),\s*",
-    _I,
+_OPENING = _pattern(
+    rf"^(?:(?:as |when |in |by |with )?(?:compared|comparison){_OTHER_SIDE}\b[^,]*|since [^,]*|in the interval|interval"
+    r"|again|once again|as before|(?:unchanged|stable) (?:from|since)[^,]*),\s*"
 )
+_AGAIN_SEEN = _pattern(rf"^(?:once )?again {_SEEN_WORD} (?:is|are|and is) ")
 # A comparison that ends a sentence: ", unchanged from the prior study", "compared to ___", "since the previous exam".
-_SEEN = (
-    r"(?:(?:not |better |well |also |as )*"
-    r"(?:seen|noted|demonstrated|identified|visualized|present|appreciated|described) )"
-)
-_CLOSING = re.compile(
+_CLOSING = _pattern(
     rf"(?:,|\(|\s-+)?\s*(?:(?:which|that) (?:is|are|was|were|appears?|has|have)(?: been)? )?\b{_SEEN}?{_HOW}"
-    rf"(?:{_CHANGED}(?: in (?:appearance|size|extent|position|severity))?"
-    r" (?:as )?(?:from|since|to|than|as on|as in|on|in)"
+    rf"(?:{_CHANGED}{_IN_SIZE} (?:as )?(?:from|since|to|than|as on|as in|on|in)"
     rf"|(?:{_CHANGED} )?(?:as |when )?(?:compared?|in comparison|comparison|relative) (?:to|with)"
-    rf"|from|since|than|as on|as in|in|on) {_EARLIER}\)?$",
-    _I,
+    rf"|from|since|than|as on|as in|in|on) {_EARLIER}\)?$"
 )
-_CLOSING_WORD = re.compile(
-    rf"(?:,\s*(?:which (?:is|are|appears?) )?{_HOW}(?:{_CHANGED}|as before|again)|\s+as before|,?\s+(?:without|with no)"
-    r" (?:significant |substantial |appreciable |relevant |major )?(?:interval )?change|\s+in the interval)$",
-    _I,
+_CLOSING_WORD = _pattern(
+    rf"(?:,\s*(?:which (?:is|are|appears?) )?{_HOW}(?:{_CHANGED}|as before|again)|\s+as before|\s+in the interval"
+    rf"|,?\s+(?:without|with no|or|or any|and no) (?:{_NOTABLE} )*changes?)$"
 )
-_PREDICATE = re.compile(
-    rf"^(?:the |there (?:is|are|has been) )?(?P<what>\S.*?),? (?:is|are|has|have|remains?"
-    rf"|appears?)(?: been)? {_HOW}{_CHANGED}"
-    rf"(?: in (?:size|appearance|extent|position|severity))?(?: (?:since|from|compared)\b.*| (?:to|than) {_EARLIER})?$",
-    _I,
+# "The effusion has increased since ...": what changed is named before the verb.
+_PREDICATE = _pattern(
+    r"^(?:the |there (?:is|are|has been) )?(?P<what>\S.*?),? (?:is|are|has|have|remains?|appears?)(?: been)? "
+    rf"{_HOW}{_CHANGED}{_IN_SIZE}(?: (?:since|from|compared)\b.*| (?:to|than) {_EARLIER})?$"
 )
-_HEAD_ENDS = re.compile(r"\b(?:of|in|at|within|with|on|along|overlying|involving|from|for|to)\b|,", _I)
-_NEUTRAL = re.compile(
-    r"\b(?:size|silhouettes?|contours?|appearance|positions?|hearts?|lungs?|mediastinum|volumes?|structures?"
-    r"|exam(?:ination)?|study"
-    r"|studies|findings?|chest|hilum|hila|aorta|spine|bones?|vasculature|vascularity|trachea|diaphragms?"
-    r"|hemidiaphragms?|remainder"
-    r"|aeration|inspiration|process|there|it|this|these|they|which|that|radiographs?|configuration|skeleton"
-    r"|thorax|margins?)$",
-    _I,
+_HEAD_ENDS = _pattern(r"\b(?:of|in|at|within|with|on|along|overlying|involving|from|for|to)\b|,")
+_ALWAYS_THERE = _any(
+    """size|silhouettes?|contours?|appearance|positions?|hearts?|lungs?|mediastinum|volumes?|structures?|study|studies
+    exam(?:ination)?|findings?|chest|hilum|hila|aorta|spine|bones?|vasculature|vascularity|trachea|diaphragms?|margins?
+    hemidiaphragms?|remainder|aeration|inspiration|process|radiographs?|configuration|skeleton|thorax
+    there|it|this|these|they|which|that"""
 )
-_NEUTRAL_PHRASE = re.compile(
-    r"(?:^|,\s*(?:and )?)(?:stable|unchanged),?\s+[\w\s,]{0,50}?(?:contours?|silhouettes?|size|appearance"
-    r"|mediastinum|chest|heart"
-    r"|exam(?:ination)?)$",
-    _I,
+_NEUTRAL = _pattern(rf"\b{_ALWAYS_THERE}$")
+_NEUTRAL_PHRASE = _pattern(
+    r"(?:^|,\s*(?:and )?)(?:stable|unchanged),?\s+[\w\s,]{0,50}?"
+    r"(?:contours?|silhouettes?|size|appearance|mediastinum|chest|heart|exam(?:ination)?)$"
 )
-_PLACED = re.compile(r"\s(?:is|are|remains?) (?:unchanged|stable)(?: in position)?,? (?=with\b)", _I)
+_PLACED = _pattern(r"\s(?:is|are|remains?) (?:unchanged|stable)(?: in position)?,? (?=with\b)")
 # Words of change that qualify a noun and can go without loss: "stable mild cardiomegaly", "is again seen".
-_QUALIFIER = re.compile(
-    r"\b(?:(?:(?:grossly|relatively|essentially|slightly|overall) )?(?:unchanged|(?:stable"
-    r"|unchanged)[- ]appearing|stable|persistent|persisting|redemonstrated|worsening|improving|new"
-    r"|newly|previously (?:seen|noted|described|identified|demonstrated|visualized|mentioned|reported))(?:,? and|,)?\s+"
-    r"(?!(?:or|and|in|on|from|since|with|to|for|at|than|compared|when)\b)(?=\w)|(?:once )?again,? (?=\w)"
-    r"|interval (?:development|appearance) of (?=\w)"
-    r"|redemonstration of (?=\w)|in (?:stable|unchanged|similar) position\b)",
-    _I,
+_QUALIFYING = _any(
+    rf"""(?:stable|unchanged)[- ]appearing|unchanged|stable|persistent|persisting|redemonstrated|worsening|improving
+    newly|new|previously {_SEEN_WORD}"""
 )
-_AGAIN_SEEN = re.compile(
-    r"^(?:once )?again (?:noted|seen|demonstrated|identified|visualized|shown) (?:is|are|and is) ", _I
+_QUALIFIER = _pattern(
+    rf"\b(?:(?:{_ADVERB} )?{_QUALIFYING}(?:,? and|,)?\s+"
+    r"(?!(?:or|and|in|on|from|since|with|to|for|at|than|compared|when)\b)(?=\w)"
+    r"|(?:once )?again,? (?=\w)|(?:interval (?:development|appearance)|redemonstration) of (?=\w)"
+    r"|in (?:stable|unchanged|similar) position\b)"
 )
 # An article that fitted the word that went: "an unchanged silhouette".
-_MISFIT_ARTICLE = re.compile(r"\ban (?=[^\Waeiou])|\ba (?=[aeio])", _I)
-_DENIED_CHANGE = re.compile(
-    r"\b(?:no|without|not|nor|any)\b.{0,60}?\b(?:new|(?:significant|interval|substantial|appreciable|relevant"
-    r"|major) change|change (?:in|since|from)"
-    r"|interval|worsening|progression)\b",
-    _I,
+_MISFIT_ARTICLE = _pattern(r"\ban (?=[^\Waeiou])|\ba (?=[aeio])")
+_DENIED_CHANGE = _pattern(
+    r"\b(?:no|without|not|nor|any)\b.{0,60}?"
+    rf"\b(?:new|{_NOTABLE} change|change (?:in|since|from)|interval|worsening|progression)\b"
 )
-_STILL_PRIOR = re.compile(
-    rf"\b(?:priors?{_PAST}|previous{_PAST}|previously|compar(?:ed|ison|able|ing)(?! (?:to"
-    rf"|with) (?:the )?(?:left|right|contralateral))"
-    r"|interval|unchanged|stable|since|earlier|no longer|resolved|resolution|resolving|again|persists?"
-    r"|persisted|improve\w*|worsen\w*"
-    r"|progress\w*|(?:has|have) (?:been )?(?:\w+ly )?(?:increased|decreased|developed|cleared|removed|placed"
-    r"|advanced|withdrawn|retracted"
-    r"|enlarged|changed)|better (?:seen|assessed|evaluated|demonstrated)|(?:significant|interval|relevant"
-    r"|substantial|appreciable|major|little) change|^no change|new|newly"
-    r"|similar to|redemonstrat\w+)\b",
-    _I,
+_STILL = _any(
+    rf"""priors?{_PAST}|previous{_PAST}|previously|earlier|since|interval|again
+    compar(?:ed|ison|able|ing){_OTHER_SIDE}|similar to|redemonstrat\w+
+    unchanged|stable|persists?|persisted|improve\w*|worsen\w*|progress\w*|new|newly|no longer
+    resolved|resolution|resolving|(?:{_NOTABLE}|little) change
+    (?:has|have) (?:been )?(?:\w+ly )?(?:increased|decreased|developed|cleared|removed|placed|advanced)
+    (?:has|have) (?:been )?(?:\w+ly )?(?:withdrawn|retracted|enlarged|changed)
+    better (?:seen|assessed|evaluated|demonstrated)"""
 )
+_STILL_PRIOR = _pattern(rf"\b{_STILL}\b|^no change\b")
 
 
 def without_priors(sentence: str) -> str:

@@ -1,7 +1,7 @@
 """Findings and impression enter, one fluent summary leaves: what stage 1 learns to say about an image.
 
-The impression repeats the findings' main points. A model trained on both in a row learns to stutter, so a sentence of
-the impression is kept only where its words were not already said in one sentence of the findings.
+The impression repeats the findings' main points. A model trained on both in a row learns to stutter, so a sentence is
+kept only where no other sentence says all of it: the more specific one stays.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WORD = re.compile(r"[a-z0-9]+(?:\.[0-9]+)?")
 _EMPTY = frozenset(
     """a an the is are was were be been there this that these those of in on at to with and or for by as it its
     has have seen noted present identified evidence demonstrated visualized appears appear within sided side
-    level findings finding again mild evident consistent""".split()  # noqa: SIM905
+    level findings finding again evident consistent""".split()  # noqa: SIM905
 )
 _SAME = {
     "radiograph": "chest",
@@ -27,6 +27,10 @@ _SAME = {
     "not": "no",
     "without": "no",
 }
+_AXES = (
+    frozenset({"left", "right", "bilateral"}),
+    frozenset({"upper", "mid", "middle", "lower", "apical", "basilar", "base", "perihilar"}),
+)
 
 
 def summarize(report: Report) -> str:
@@ -38,27 +42,35 @@ def summarize(report: Report) -> str:
     Returns:
         Prose, or the empty string where nothing is left to say.
     """
-    told: list[str] = []
-    for sentence in clean_sentences(report.findings) + clean_sentences(report.impression):
-        if not any(said_in(sentence, earlier) for earlier in told):
-            told.append(sentence)
-    return join_sentences(told)
+    sentences = clean_sentences(report.findings) + clean_sentences(report.impression)
+    return join_sentences([sentence for place, sentence in enumerate(sentences) if not _repeated(place, sentences)])
+
+
+def _repeated(place: int, sentences: list[str]) -> bool:
+    """Tell whether another sentence says it too: an earlier one as much, or a later one more."""
+    sentence = sentences[place]
+    if any(said_in(sentence, earlier) for earlier in sentences[:place]):
+        return True
+    return any(said_in(sentence, later) and not said_in(later, sentence) for later in sentences[place + 1 :])
 
 
 def said_in(sentence: str, earlier: str) -> bool:
-    """Tell whether a sentence adds nothing to an earlier one.
+    """Tell whether a sentence adds nothing to another.
 
     Args:
-        sentence: The later sentence.
-        earlier: The earlier sentence.
+        sentence: The sentence that may be superfluous.
+        earlier: The other sentence.
 
     Returns:
-        True where every telling word of the sentence is in the earlier one, and both or neither deny something.
+        True where every telling word of the sentence is in the other one, both or neither deny something, and the other
+        speaks of one place only: "right effusion" is not said by "left effusion and right nodule".
     """
     words, known = _telling(sentence), _telling(earlier)
     if not words:
         return True
-    return words <= known and ("no" in words) == ("no" in known)
+    if not words <= known or ("no" in words) != ("no" in known):
+        return False
+    return not any(len(known & axis) > 1 and len(words & axis) == 1 for axis in _AXES)
 
 
 def _telling(sentence: str) -> frozenset[str]:

@@ -29,7 +29,7 @@ from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord, Shar
 from cxr_lightning.shards.identity import DEFAULT_KEY
 from cxr_lightning.shards.index import write_index
 from cxr_lightning.shards.planning import plan
-from cxr_lightning.shards.preparation import Job, Recipe, prepare
+from cxr_lightning.shards.preparation import Job, Recipe, chosen_views, prepare
 from cxr_lightning.shards.splits import Fractions
 from cxr_lightning.shards.writer import Packed, SplitWriter, aside
 from cxr_lightning.study import SPLITS
@@ -94,6 +94,11 @@ def pack(
         flaws.settle()
         index = write_index(folder, shards, ImageRecord(size=size, format=format))
     _tell(console, out, index, flaws)
+    unused = sum(len(job.study.views) - len(chosen_views(job.study.views, format)) for job in planned.jobs)
+    if unused:
+        console.print(
+            f"{unused} further images of these studies are not stored: a sample has one image and one lateral."
+        )
 
 
 class Flaws:

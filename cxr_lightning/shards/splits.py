@@ -93,9 +93,9 @@ def assign_splits(studies: Iterable[Prescribed], fractions: Fractions) -> dict[s
         earlier = first.setdefault(study.patient, study)
         if earlier.split != study.split:
             raise SplitConflict(
-                f"patient {study.patient} (hashed) is in '{earlier.split}' at {earlier.where} and in '{study.split}' at "
-                f"{study.where}: what is learned from would be tested on. Give all studies of a patient one split, or empty "
-                "the split column and let the patient's hash decide"
+                f"patient {study.patient} (hashed) is in '{earlier.split}' at {earlier.where} and in '{study.split}' "
+                f"at {study.where}: what is learned from would be tested on. Give all studies of a patient one split, "
+                "or empty the split column and let the patient's hash decide"
             )
     return {
         patient: prescribed.split

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from cxr_lightning.shards.contract import SHARD_NAME, SampleColumns, ShardRecord
+from cxr_lightning.shards.contract import INDEX_NAME, SHARD_NAME, SampleColumns, ShardRecord
 from cxr_lightning.shards.sample import BLOCK
 from cxr_lightning.study import Split
 
@@ -148,15 +148,19 @@ def aside(final: Path, *, overwrite: bool) -> Iterator[Path]:
         `final` with ".partial" at its end, empty.
 
     Raises:
-        ValueError: The final folder holds something, or an earlier run's partial folder is there.
+        ValueError: The final folder holds something that may not be replaced, or a partial folder is there.
     """
+    final = final.resolve()
     if final.exists() and not final.is_dir():
         raise ValueError(f"{final}: is a file; give a folder")
-    if final.is_dir() and any(final.iterdir()) and not overwrite:
-        raise ValueError(f"{final}: is not empty; give another folder, or --overwrite true to replace it")
+    if final.is_dir() and any(final.iterdir()):
+        if not overwrite:
+            raise ValueError(f"{final}: is not empty; give another folder, or --overwrite true to replace it")
+        _refuse_strangers(final)
     partial = final.with_name(final.name + ".partial")
-    if overwrite:
-        shutil.rmtree(partial, ignore_errors=True)
+    if overwrite and partial.is_dir():
+        _refuse_strangers(partial)
+        shutil.rmtree(partial)
     try:
         partial.mkdir(parents=True)
     except FileExistsError:
@@ -172,10 +176,18 @@ def aside(final: Path, *, overwrite: bool) -> Iterator[Path]:
         raise
 
 
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse to replace a folder with anything in it that packing does not make: a slip of the hand costs no data."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix != ".tar" and not path.name.startswith(INDEX_NAME):
+            raise ValueError(
+                f"{folder}: holds '{path.name}', which no shard is; --overwrite replaces folders of shards only"
+            )
+
+
 def _replace(partial: Path, final: Path) -> None:
     """Rename a folder over another; the old one is whole until the new one stands."""
-    old = final.with_name(final.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    old = final.with_name(f".{final.name}.{os.getpid()}.old")
     if final.is_dir():
         final.rename(old)
     partial.rename(final)

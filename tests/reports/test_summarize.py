@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_lightning.evaluation.findings import find
+from cxr_lightning.phantoms.phantom import draw_study
 from cxr_lightning.reports.summarize import said_in, summarize
 from cxr_lightning.study import Report
 
@@ -23,6 +25,12 @@ pytestmark = pytest.mark.quick
         ("Clear lungs.", "1. Clear lungs. 2. No acute process.", "Clear lungs. No acute process."),
         ("No effusion.", "Effusion.", "No effusion. Effusion."),
         ("Left effusion.", "Right effusion.", "Left effusion. Right effusion."),
+        ("Cardiomegaly. Clear lungs.", "Mild cardiomegaly.", "Clear lungs. Mild cardiomegaly."),
+        (
+            "Left effusion and right pneumothorax.",
+            "Right effusion.",
+            "Left effusion and right pneumothorax. Right effusion.",
+        ),
         ("", "Normal chest.", "Normal chest."),
         ("Clear lungs.", "No change from ___.", "Clear lungs."),
         ("", "", ""),
@@ -36,6 +44,13 @@ def test_a_denial_repeats_a_denial_only():
     assert said_in("No pneumothorax", "There is no effusion or pneumothorax")
     assert not said_in("Pneumothorax", "There is no effusion or pneumothorax")
     assert not said_in("No pneumothorax", "Small pneumothorax")
+
+
+def test_what_phantoms_show_is_still_said_after_cleaning():
+    for number in range(12):
+        phantom = draw_study(3, number, 64)
+        summary = summarize(phantom.report)
+        assert find(summary) == set(phantom.labels), phantom.labels
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

@@ -223,6 +223,23 @@ def test_an_existing_folder_is_kept_unless_told_otherwise(tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["in", "out"]
 
 
+def test_overwriting_never_removes_what_packing_did_not_make(tmp_path):
+    for name in ("out", "out.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.tex").write_text("years")
+        with pytest.raises(ValueError, match=r"holds 'thesis.tex'"):
+            pack("table", table_of(tmp_path / "in"), out=tmp_path / "out", overwrite=True)
+        (tmp_path / name / "thesis.tex").rename(tmp_path / "thesis.tex")
+    pack("table", tmp_path / "in", out=tmp_path / "out", overwrite=True)
+
+
+def test_images_beyond_the_first_and_the_lateral_are_counted(tmp_path, capfd):
+    rows = [row(0, image=f"images/{number}.png", view=view) for number, view in enumerate(["PA", "AP", "LL", "RL"])]
+    pack("table", write_table(tmp_path / "in", rows), out=tmp_path / "out")
+    assert "2 further images" in capfd.readouterr().err
+    assert [view["member"] for view in samples_of(tmp_path / "out")[0]["views"]] == ["jpg", "lateral.jpg"]
+
+
 def test_a_killed_runs_leftover_is_not_taken_over_silently(tmp_path):
     (tmp_path / "out.partial").mkdir()
     with pytest.raises(ValueError, match="one was killed"):
