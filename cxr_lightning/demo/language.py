@@ -31,6 +31,7 @@ from cxr_lightning.demo.schedule import Shuffle, make_adamw, progress_bar, warm_
 from cxr_lightning.evaluation.findings import LABELS
 from cxr_lightning.model.templates import IMAGE_TOKEN
 from cxr_lightning.reports.conversations import DESCRIBE
+from cxr_lightning.shards.splits import Fractions
 from cxr_lightning.stream.encode import ALIGNMENT_PROMPT, IGNORED
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,12 @@ class Rows(NamedTuple):
 
 
 def prepare_language(
-    archive: Path, out: Path, *, seed: int = 0, recipe: LanguageRecipe | None = None
+    archive: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    recipe: LanguageRecipe | None = None,
+    split: Fractions = Fractions(),  # noqa: B008  (frozen)
 ) -> dict[str, float]:
     """Trains a Llama and its tokenizer on phantoms' reports and writes both as a Hugging Face folder.
 
@@ -111,6 +117,7 @@ def prepare_language(
         out: Folder to write; replaced if it is there.
         seed: Seeds weights, order and noise.
         recipe: Size and training; None takes the demo's.
+        split: The shares by which `cxr pack` splits the same archive; only train patients are used.
 
     Returns:
         Loss of the last steps (nats a token) and size of the vocabulary.
@@ -120,7 +127,7 @@ def prepare_language(
     """
     recipe = recipe or LanguageRecipe()
     torch.manual_seed(seed)
-    lessons = [lesson for lesson in read_lessons(archive) if lesson.summary]
+    lessons = [lesson for lesson in read_lessons(archive, split) if lesson.summary]
     tokenizer = train_tokenizer([lesson.summary for lesson in lessons], recipe.vocabulary)
     model = _fresh_model(tokenizer, recipe)
     with progress_bar() as bar:

@@ -22,7 +22,9 @@ from cxr_lightning.reports.sections import split_sections
 from cxr_lightning.reports.sources.found import Flaw
 from cxr_lightning.reports.sources.rows import rows, table_file
 from cxr_lightning.reports.summarize import summarize
+from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.images import load_gray, shrink
+from cxr_lightning.shards.splits import Fractions, split_of
 
 KIND = {label: number for number, label in enumerate(LABELS)}
 """Column of each located finding in the arrays below."""
@@ -72,11 +74,13 @@ class Lesson:
     boxes: tuple[Box, ...]
 
 
-def read_lessons(archive: Path) -> list[Lesson]:
-    """Reads the lessons of an archive in its order.
+def read_lessons(archive: Path, split: Fractions = Fractions()) -> list[Lesson]:  # noqa: B008  (frozen)
+    """Reads the lessons of an archive's train patients in its order.
 
     Args:
         archive: Folder that `cxr phantoms` wrote.
+        split: The shares by which `cxr pack` splits the same archive. Whoever will be asked about at the end must not
+            have prepared anything either, so patients of the other splits are left out here already.
 
     Raises:
         LessonError: If a row has no boxes or unknown labels, or there is no row.
@@ -87,14 +91,15 @@ def read_lessons(archive: Path) -> list[Lesson]:
         if isinstance(row, Flaw):
             raise LessonError(f"{table}: {row}. Remedy: draw the archive again with `cxr phantoms`.")
         try:
-            lessons.append(_lesson(archive, row.cells))
+            if split_of(hashed(str(row.cells["patient_id"]), "patient"), split) == "train":
+                lessons.append(_lesson(archive, row.cells))
         except (KeyError, TypeError, ValueError) as error:
             raise LessonError(
                 f"{table}, line {row.line}: not a phantom's row ({type(error).__name__}: {error}); it needs "
-                "image, report, labels and boxes, their labels known. Remedy: prepare from what `cxr phantoms` drew."
+                "patient_id, image, report, known labels and boxes. Remedy: prepare from what `cxr phantoms` drew."
             ) from error
     if not lessons:
-        raise LessonError(f"{table}: no studies. Remedy: draw some with `cxr phantoms`.")
+        raise LessonError(f"{table}: no studies of train patients. Remedy: draw some with `cxr phantoms`.")
     return lessons
 
 

@@ -30,6 +30,7 @@ from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionM
 from cxr_lightning.demo.lessons import Lesson, patch_labels, read_lessons, read_pictures, study_labels
 from cxr_lightning.demo.schedule import Shuffle, make_adamw, progress_bar, warm_cosine
 from cxr_lightning.evaluation.findings import LABELS
+from cxr_lightning.shards.splits import Fractions
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,14 @@ class PatchTeacher(nn.Module):
         return logits_BPK, peaks_BK * self.gain_K + self.bias_K
 
 
-def prepare_tower(archive: Path, out: Path, *, seed: int = 0, recipe: TowerRecipe | None = None) -> dict[str, float]:
+def prepare_tower(
+    archive: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    recipe: TowerRecipe | None = None,
+    split: Fractions = Fractions(),  # noqa: B008  (frozen)
+) -> dict[str, float]:
     """Trains a SigLIP vision tower on phantoms and writes it as a Hugging Face folder.
 
     Args:
@@ -99,6 +107,7 @@ def prepare_tower(archive: Path, out: Path, *, seed: int = 0, recipe: TowerRecip
         out: Folder to write; replaced if it is there.
         seed: Seeds weights, order and augmentation.
         recipe: Size and training; None takes the demo's.
+        split: The shares by which `cxr pack` splits the same archive; only train patients are used.
 
     Returns:
         Loss of the last steps and findings micro-F1 of the study labels on the last twentieth of the archive, which was
@@ -109,7 +118,7 @@ def prepare_tower(archive: Path, out: Path, *, seed: int = 0, recipe: TowerRecip
     """
     recipe = recipe or TowerRecipe()
     torch.manual_seed(seed)
-    lessons = read_lessons(archive)
+    lessons = read_lessons(archive, split)
     pictures_NSS = read_pictures(lessons, recipe.side)
     kept = max(1, len(lessons) // 20)
     tower, teacher = _fresh_tower(recipe, pictures_NSS), PatchTeacher(recipe.width)

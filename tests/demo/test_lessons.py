@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 
 from cxr_lightning.demo.lessons import KIND, Box, LessonError, patch_labels, read_lessons, read_pictures, study_labels
 from cxr_lightning.evaluation.findings import LABELS, find
+from cxr_lightning.shards.identity import hashed
+from cxr_lightning.shards.splits import Fractions, split_of
 
 pytestmark = pytest.mark.quick
 
 shares = st.floats(0.0, 0.9)
+EVERYBODY = Fractions(1.0, 0.0, 0.0)
 
 
 def test_lessons_hold_what_the_archive_says(archive: Path) -> None:
-    lessons = read_lessons(archive)
+    lessons = read_lessons(archive, EVERYBODY)
     assert len(lessons) == 40
     for lesson in lessons:
         assert find(lesson.summary) == {LABELS[kind] for kind in lesson.kinds}
@@ -25,6 +28,13 @@ def test_lessons_hold_what_the_archive_says(archive: Path) -> None:
     labels_NK = study_labels(lessons)
     assert labels_NK.shape == (40, len(LABELS))
     assert labels_NK.sum() == sum(len(lesson.kinds) for lesson in lessons)
+
+
+def test_only_train_patients_prepare_anything(archive: Path) -> None:
+    taught = {lesson.image.stem for lesson in read_lessons(archive)}
+    train = {str(number) for number in range(40) if split_of(hashed(f"p{number}", "patient"), Fractions()) == "train"}
+    assert taught == train
+    assert 0 < len(taught) < 40
 
 
 @pytest.mark.parametrize("side", [32, 64, 96])
@@ -61,18 +71,24 @@ def test_a_box_moved_out_of_the_picture_marks_nothing() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"image": "a.png", "report": "FINDINGS: Clear."},
-        {"image": "a.png", "report": "Clear.", "labels": ["fracture"], "boxes": []},
-        {"image": "a.png", "report": "Clear.", "labels": ["cardiomegaly"], "boxes": [{"label": "cardiomegaly"}]},
+        {"patient_id": "p", "image": "a.png", "report": "FINDINGS: Clear."},
+        {"patient_id": "p", "image": "a.png", "report": "Clear.", "labels": ["fracture"], "boxes": []},
+        {
+            "patient_id": "p",
+            "image": "a.png",
+            "report": "Clear.",
+            "labels": ["cardiomegaly"],
+            "boxes": [{"label": "cardiomegaly"}],
+        },
     ],
 )
 def test_a_row_that_is_no_phantom_is_named_with_its_line(tmp_path: Path, row: dict[str, object]) -> None:
     (tmp_path / "studies.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(LessonError, match=r"line 1.*Remedy"):
-        read_lessons(tmp_path)
+        read_lessons(tmp_path, EVERYBODY)
 
 
 def test_an_empty_archive_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "studies.jsonl").write_text("")
     with pytest.raises(LessonError, match="no studies"):
-        read_lessons(tmp_path)
+        read_lessons(tmp_path, EVERYBODY)
