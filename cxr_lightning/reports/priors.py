@@ -24,8 +24,8 @@ _CHANGED = _any(
     less prominent|less pronounced|less conspicuous|less extensive"""
 )
 _ADVERB = _any(
-    """grossly|essentially|relatively|overall|largely|otherwise|not significantly|significantly|slightly|mildly|minimally
-    moderately|markedly|substantially|somewhat|again|also"""
+    """grossly|essentially|relatively|overall|largely|otherwise|not significantly|significantly|slightly|mildly
+    minimally|moderately|markedly|substantially|somewhat|again|also"""
 )
 _HOW = f"(?:{_ADVERB} )*"
 _IN_SIZE = r"(?: in (?:size|appearance|extent|position|severity))?"

@@ -71,6 +71,23 @@ def test_a_sigmoid_window_bends_and_never_reaches_the_ends():
     assert 0 < gray.min() < gray.max() < 255
 
 
+def test_a_lookup_table_is_followed_where_there_is_no_window():
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.add_new("LUTData", "US", [65535 - value * 16 for value in range(4096)])
+    gray = load_gray(dicom(VOILUTSequence=Sequence([table])))
+    assert np.array_equal(gray, load_gray(dicom(PhotometricInterpretation="MONOCHROME1")))
+
+
+@pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_RLE.dcm"])
+def test_compression_without_loss_changes_nothing(name):
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    assert np.array_equal(load_gray(folder / name), load_gray(folder / "MR_small.dcm"))
+
+
 def test_a_window_that_misses_every_value_is_not_black():
     assert np.ptp(load_gray(dicom(WindowCenter=60000, WindowWidth=10))) == 255
 
