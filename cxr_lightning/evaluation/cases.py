@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr_lightning.evaluation.findings import find
+from cxr_lightning.evaluation.findings import LABELS, find
 from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord
 from cxr_lightning.shards.index import ShardIndex, SplitIndex
 from cxr_lightning.shards.sample import RawSample, read_sample
@@ -20,6 +20,7 @@ from cxr_lightning.study import Split
 
 # The commonest text of a large archive shows in a part of it; reading 270,000 studies for one sentence would not pay.
 _ENOUGH = 5000
+_OURS = frozenset(LABELS)
 
 
 class NoCaseError(ValueError):
@@ -37,7 +38,7 @@ class Case:
         images: As many encoded images as the prompt marks, the primary view first.
         views: Position of each of them, so that like is swapped for like.
         reference: What the radiologist said.
-        labels: What is known to be there; None where only the reference tells.
+        labels: What is known to be there, in the words of `findings.LABELS`; None where only the reference tells.
     """
 
     key: str
@@ -121,7 +122,8 @@ def _case(sample: RawSample) -> Case:
         images=tuple(sample.images[view["member"]] for view in views),
         views=tuple(view["position"] for view in views),
         reference=_reference(record),
-        labels=None if labels is None else frozenset(labels),
+        # Labels of another vocabulary cannot be compared with what is read from answers; the reference can.
+        labels=None if labels is None or not _OURS.issuperset(labels) else frozenset(labels),
     )
 
 

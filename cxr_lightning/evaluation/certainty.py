@@ -39,29 +39,29 @@ _SEEN = (
 _BEFORE = re.compile(
     rf"\b(?:(?P<pseudo>(?:no|without) {_DEGREE}(?:changes?|increase|decrease|difference|worsening|improvement"
     rf"|progression)\b(?: (?:in|of|to))?"
-    rf"|not {_MANNER}(?:changed|increased|decreased|worsened|improved|progressed)|not only|no doubt)"
-    r"|(?P<doubt>(?:can ?not|could not|not|unable to|difficult to|hard to)(?: \w+)? (?:exclude|rule out)"
-    r"|not excluded|possib(?:le|ly|ility of)"
-    r"|questionabl[ey]|question of|equivocal|(?:may|might|could)(?: \w+)? (?:represent|reflect|be|indicate|suggest)"
-    r"|concern(?:ing|ed)? (?:for|of)"
-    r"|suspicious (?:for|of)|suspicion (?:of|for)|suspected|worrisome for|(?:evaluate|assess|evaluation|assessment"
-    r"|look|query)(?: for)?"
-    r"|to exclude|exclude|rule out|r/o|versus|vs|borderline|differential(?: diagnosis)?(?: includes)?|if there is"
-    r"|whether there is)"
+    rf"|not {_MANNER}(?:changed|increased|decreased|worsened|improved|progressed)|not only"
+    r"|no doubt)"
+    r"|(?P<choice>differential(?: diagnosis| considerations?)?(?: (?:includes?|including))?)"
+    r"|(?P<doubt>(?:can ?not|could not|not|unable to|difficult to|hard to)(?: \w+)? (?:exclude|rule out)|not excluded"
+    r"|possib(?:le|ly|ility of)|questionabl[ey]|question(?: of)?|equivocal|suspected|suspici(?:ous|on) (?:of|for)"
+    r"|(?:may|might|could)(?: \w+)? (?:represent|reflect|be|indicate|suggest)(?: (?:due|secondary|related) to)?"
+    r"|concern(?:ing|ed)? (?:for|of)|worrisome for|(?:evaluate|assess|evaluation|assessment|look|query)(?: for)?"
+    r"|to exclude|exclude|rule out|r/o|versus|vs|borderline|if there is|whether there is)"
     r"|(?P<verbal>not|never|nor|doesn't|isn't|aren't)"
     r"|(?P<absent>no|without|neither|negative for|free (?:of|from)|clear of|absence of|absent|lack of|resolution of"
-    r"|(?<!ly )(?<!almost )resolved|clearing of|"
-    r"removal of|removed|removing|history of|h/o|status post|s/p|unlikely|less likely|rather than|instead of))\b"
+    r"|(?<!ly )(?<!almost )resolved|clearing of|removal of|removed|removing|history of|h/o|status post|s/p"
+    r"|unlikely|less likely|rather than|instead of))\b"
 )
 _AFTER = re.compile(
     r"(?P<doubt>(?:can ?not|could not|not)(?: be| entirely| completely| fully| reliably)* (?:excluded|ruled out)"
-    r"|\b(?:is|are|remains?) (?:possible|questioned|questionable|equivocal|uncertain|a consideration)|\?|^ (?:versus"
-    r"|vs)\b)"
+    r"|(?:(?:is|are) )?(?:difficult|hard) to(?: \w+)? exclude|^ (?:versus|vs|suspected)\b|\?"
+    r"|\b(?:is|are|remains?) (?:also )?(?:possible|suspected|questioned|questionable|equivocal|uncertain"
+    r"|a consideration))"
     rf"|(?P<absent>(?:\b(?:is|are|was|were|has|have|had)(?: been)? )?(?:not|no longer) {_MANNER}(?:be )?{_SEEN}"
     r"|\b(?:(?:is|are|was|were|has|have|had)(?: been| now| since| completely| fully| entirely| both| all| also)* )?"
-    r"(?<!partially )(?<!partly )(?<!nearly )(?<!largely )(?<!mostly )(?<!almost )(?<!incompletely )(?:resolved"
-    r"|cleared|disappeared|removed|"
-    r"withdrawn|explanted|absent|excluded|ruled out|unlikely)\b|^ ?: ?(?:none|no|absent|negative)\b)"
+    r"(?<!partially )(?<!partly )(?<!nearly )(?<!largely )(?<!mostly )(?<!almost )(?<!incompletely )"
+    r"(?:resolved|cleared|disappeared|removed|withdrawn|explanted|absent|excluded|ruled out|unlikely)\b"
+    r"|^ ?: ?(?:none|no|absent|negative)\b)"
 )
 _CLOSED = re.compile(
     r"\b(?:but|however|although|though|yet|except|aside from|apart from|other than|besides|whereas|while|despite"
@@ -70,9 +70,12 @@ _CLOSED = re.compile(
 )
 _NEW_ITEM = re.compile(rf"(?:,|\band|\bwith) (?:and )?(?:a|an|the|{SIZES})\b")
 _NEW_PHRASE = re.compile(r",|\b(?:and|with)\b")
+_DOUBTS = ("doubt", "choice")
+_LISTS = ("absent", "choice")
 _OR = re.compile(r"\b(?:or|nor)\b")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|has|have|had|with|there|shows?|remains?|persists?|and a|but)\b")
 _NOT_INSIDE = re.compile(r"\b(?:not|no longer|no)\b")
+_DOUBT_INSIDE = re.compile(r"\b(?:borderline|upper limits?|top normal)\b")
 
 
 def certainty(sentence: str, start: int, end: int) -> Certainty:
@@ -89,13 +92,15 @@ def certainty(sentence: str, start: int, end: int) -> Certainty:
     """
     if _NOT_INSIDE.search(sentence, start, end):
         return Certainty.ABSENT
+    if _DOUBT_INSIDE.search(sentence, start, end):
+        return Certainty.UNCERTAIN
     after = _judged_after(sentence[end:])
     if after is not None:
         return after
     verdict = Certainty.PRESENT
     for cue in _BEFORE.finditer(sentence, 0, start):
         if cue.lastgroup != "pseudo" and _reaches(sentence, cue, start):
-            verdict = Certainty.UNCERTAIN if cue.lastgroup == "doubt" else Certainty.ABSENT
+            verdict = Certainty.UNCERTAIN if cue.lastgroup in _DOUBTS else Certainty.ABSENT
     return verdict
 
 
@@ -104,8 +109,9 @@ def _reaches(sentence: str, cue: re.Match[str], start: int) -> bool:
     gap = sentence[cue.end() : start]
     if _CLOSED.search(gap):
         return False
-    # "No" governs a whole list; a negated verb and a doubt govern one phrase, unless an "or" holds the list together.
-    boundary = _NEW_ITEM if cue.lastgroup == "absent" else _NEW_PHRASE
+    # "No" and "differential" govern a whole list; a negated verb and a doubt govern one phrase, unless an "or" holds
+    # the list together.
+    boundary = _NEW_ITEM if cue.lastgroup in _LISTS else _NEW_PHRASE
     broken = boundary.search(gap)
     return broken is None or _OR.search(sentence, cue.end() + broken.start()) is not None
 

@@ -68,19 +68,16 @@ FINDINGS: tuple[Finding, ...] = (
         "pleural_effusion",
         "side",
         r"(?<!pericardial )(?<!joint )effusions?|hydro(?:pneumo)?thorax|pleural fluid|fluid in the (?:right "
-        r"|left )?pleural"
-        r"|blunt(?:ing|ed)(?: of)?(?: the)?(?: (?:right|left|both|lateral|posterior))*(?: costophrenic)"
-        r"|costophrenic (?:angles?|sulc(?:us|i)|recess(?:es)?) (?:is |are |appears? )?(?:\w+ )?(?:blunted|blunting"
-        r"|obscured|effaced)",
+        r"|left )?pleural",
     ),
     Finding("pneumothorax", "side", r"(?:hydro)?pneumothora(?:x|ces)|ptx"),
     Finding(
         "cardiomegaly",
         "none",
         rf"cardiomegaly|enlarge(?:d|ment of)(?: the)? {_HEART}|cardiac enlargement|large heart\b"
-        rf"|{_HEART} (?:\w+ )?(?:is |are |appears? |remains? |looks? )(?:(?!normal|within)\w+ ){{0,4}}?(?:enlarged"
-        rf"|increased in size|increased)"
-        rf"|{_HEART} enlarge(?:d|ment)"
+        rf"|{_HEART} (?:\w+ )?(?:is |are |appears? |remains? |looks? )(?:(?!normal|within|clear)\w+ ){{0,4}}?"
+        rf"(?:enlarged|increased in size|increased|large\b)"
+        rf"|{_HEART} (?:\w+ly )*enlarge(?:d|ment)"
         r"|cardiothoracic ratio (?:is |appears |of )?(?:\w+ )?(?:increased|elevated|enlarged|above|greater)"
         r"|increased (?:cardiothoracic ratio|heart size)",
     ),
@@ -136,6 +133,8 @@ _DETAIL = {finding.name: finding.detail for finding in FINDINGS}
 _UNLOCATED = {f.name: frozenset({f.name}) if f.detail == "none" else frozenset[str]() for f in FINDINGS}
 # A hydropneumothorax is two findings in one word; the later row is tried where the first one matched.
 _TWO_IN_ONE = {"hydropneumothorax": "pneumothorax"}
+# Said in the plural without a side, effusions are those of both sides.
+_BOTH_SIDES = frozenset({"effusions", "pneumothoraces"})
 _ZONES = tuple(f"{side}-{zone}" for side in ("right", "left") for zone in ("upper", "mid", "lower"))
 _LOBES = {
     "right-upper": "right-upper",
@@ -156,8 +155,10 @@ _SIDE_AND_SIDE = re.compile(
     rf"| basal)?),? and (?=(?:a |an )?(?:{SIZES} )*(?:right|left)\b)"
 )
 _ZONE_AND_ZONE = re.compile(r"\b(upper|mid|middle|lower)(?: lobe| zone)?,? and (?=(?:upper|mid|middle|lower)\b)")
+_PREPOSITION = re.compile(r" (?:in|at|on|of|within|over|overlying|involving|projecting)\b")
 _SEAM = re.compile(
-    r",|\b(?:and|or|with|plus|also|as well as|there (?:is|are)|but|without|causing|obscuring|above|below|suggest\w*"
+    r",|\b(?:and|or|with|otherwise|plus|also|as well as|there (?:is|are)|but|without|causing|obscuring"
+    r"|above|below|suggest\w*"
     r"|consistent|compatible|due to)\b"
 )
 
@@ -230,6 +231,8 @@ def _read_sentence(sentence: str) -> tuple[Mention, ...]:
         name = match.lastgroup or ""
         detail = _DETAIL[name]
         places = _places(words, found, number) if detail != "none" else frozenset[Place]()
+        if not places and match.group() in _BOTH_SIDES:
+            places = frozenset(Place(side, "") for side in BOTH)
         verdict = certainty(words, match.start(), match.end())
         mentions.append(Mention(name, places, verdict))
         if match.group() in _TWO_IN_ONE:
@@ -246,7 +249,9 @@ def _places(words: str, found: list[re.Match[str]], number: int) -> frozenset[Pl
     before, after = words[left_edge : match.start()], words[match.end() : right_edge]
     near_before = _last_part(before)
     # What belongs to the next finding ("... and a left effusion") must not locate this one.
-    near_after = after if number + 1 == len(found) else after[: len(after) - len(_last_part(after))]
+    near_after = after
+    if number + 1 < len(found) and (_SEAM.search(after) or not _PREPOSITION.match(after)):
+        near_after = after[: len(after) - len(_last_part(after))]
     own = near_before + " " + match.group()
     tail = _first_part(near_after)
     windows = [own, own + " " + tail, tail, own + " " + near_after, before + own]

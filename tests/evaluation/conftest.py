@@ -16,7 +16,7 @@ REPORTS = {
 
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty studies of fifteen patients, packed as users pack theirs; one of them has no known labels."""
+    """Thirty studies of fifteen patients as users pack theirs; one has no known labels, one has foreign ones."""
     from cxr_lightning.shards.packing import pack
 
     root = tmp_path_factory.mktemp("table")
@@ -29,6 +29,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         row = {"study_id": f"s{number}", "patient_id": f"p{number // 2}", "image": f"{number}.png", "view": "PA"}
         rows.append({**row, "report": f"FINDINGS: {text}", "labels": labels, "split": split})
     del rows[-1]["labels"]
+    rows[-2]["labels"] = ["Cardiomegaly"]
     (root / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path_factory.mktemp("packed") / "shards"
     pack("table", root, out=out, size=32, workers=1)
