@@ -110,7 +110,23 @@ def fit(args: Sequence[str]) -> None:
         args: Command line after `cxr fit`.
     """
     _quiet()
-    cli = FitCli(
+    cli = open_cli(args)
+    run = Path(cli.config.run)
+    checkpoint = _where_to_begin(run, cli.config.ckpt_path)
+    if cli.trainer.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        cli.parser.save(cli.config, run / "config.yaml", overwrite=True, skip_validation=True)
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
+
+
+def open_cli(args: Sequence[str], cli_class: type[FitCli] = FitCli) -> FitCli:
+    """Parses a command line and builds trainer, model and data; a subclass that builds none checks configurations.
+
+    Args:
+        args: Command line after `cxr fit`.
+        cli_class: What parses it.
+    """
+    return cli_class(
         StageModule,
         ShardDataModule,
         subclass_mode_model=True,
@@ -118,14 +134,8 @@ def fit(args: Sequence[str]) -> None:
         save_config_callback=None,
         args=list(args),
         seed_everything_default=0,
-        parser_kwargs={"prog": "cxr fit", "description": fit.__doc__},
+        parser_kwargs={"prog": "cxr fit", "description": fit.__doc__, "allow_abbrev": False},
     )
-    run = Path(cli.config.run)
-    checkpoint = _where_to_begin(run, cli.config.ckpt_path)
-    if cli.trainer.is_global_zero:
-        run.mkdir(parents=True, exist_ok=True)
-        cli.parser.save(cli.config, run / "config.yaml", overwrite=True, skip_validation=True)
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
 
 
 def _where_to_begin(run: Path, wish: str | None) -> str | None:

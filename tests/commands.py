@@ -1,0 +1,57 @@
+"""Command lines as they stand in configurations and pages, parsed by the parsers that `cxr` uses; nothing runs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cxr_lightning.cli import VERBS
+
+ROOT = Path(__file__).parents[1]
+
+
+def logical_lines(text: str) -> Iterator[str]:
+    """Yields shell lines with continuations joined and comments dropped."""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        words = shlex.split(line, comments=True)
+        if words:
+            yield shlex.join(words)
+
+
+def parse(line: str) -> Any:
+    """Parses one line that begins with `cxr`, `srun cxr` or `sbatch`; returns what the parser made of it."""
+    words = [word for word in shlex.split(line) if word != "..."]
+    if words[0] == "sbatch":
+        script = next(number for number, word in enumerate(words) if word.startswith("slurm/"))
+        assert (ROOT / words[script]).is_file(), f"there is no {words[script]}"
+        config = f"configs/{Path(words[script]).stem}.yaml"
+        return parse_fit(["--config", config, *words[script + 1 :]])
+    verb, *args = words[words.index("cxr") + 1 :]
+    assert verb in VERBS, f"there is no verb {verb}"
+    return parse_fit(args) if verb == "fit" else _parse_verb(verb, args)
+
+
+def parse_fit(args: list[str]) -> Any:
+    """Parses the command line of `cxr fit`; configurations are found from the repository's folder."""
+    from cxr_lightning.training.fit import FitCli, open_cli
+
+    class Parsed(FitCli):
+        def before_instantiate_classes(self) -> None: ...
+
+        def instantiate_classes(self) -> None: ...
+
+    return open_cli([str(ROOT / word) if word.startswith("configs/") else word for word in args], Parsed).config
+
+
+def _parse_verb(verb: str, args: list[str]) -> Any:
+    from jsonargparse import auto_parser, set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    function = getattr(importlib.import_module(VERBS[verb].module), VERBS[verb].function)
+    parser = auto_parser(function, as_positional=True, prog=f"cxr {verb}")
+    parser.exit_on_error = False
+    return parser.parse_args(args)
