@@ -89,6 +89,15 @@ def test_questions_and_answers_are_collected(tmp_path):
     assert studies(jsonl(tmp_path, *rows))[0].turns == (("Q0?", "A0"), ("Q1?", "A1"))
 
 
+def test_a_list_of_questions_and_answers_is_taken_as_it_is(tmp_path):
+    row = {
+        **BASE,
+        "qa": [{"question": "Enlarged?", "answer": "No", "kind": "SIZE"}, {"question": "Ribs?", "answer": 12}],
+    }
+    (study,) = studies(jsonl(tmp_path, {**row, "report": ""}), Columns(turns="qa"))
+    assert study.turns == (("Enlarged?", "No"), ("Ribs?", "12"))
+
+
 def test_numbers_are_names_too_and_nan_is_nothing(tmp_path):
     text = '{"study_id": 7, "patient_id": 8, "image": "a.png", "report": NaN, "findings": "Clear."}'
     (study,) = studies(jsonl(tmp_path, text))
@@ -104,6 +113,9 @@ def test_numbers_are_names_too_and_nan_is_nothing(tmp_path):
         ([{**BASE, "split": "holdout"}], "'holdout'; it must be train"),
         ([{**BASE, "split": "train"}, {**BASE, "split": "test"}], "2 splits"),
         ([{**BASE, "question": "Why?"}], "only one of 'question' and 'answer'"),
+        ([{**BASE, "turns": [{"question": "Why?"}]}], "lacks its question or its answer"),
+        ([{**BASE, "turns": [3]}], "lacks its question or its answer"),
+        ([{**BASE, "turns": "Why?"}], "'turns' holds a str"),
         ([{**BASE, "report": {"a": 1}}], "'report' holds a dict"),
         ([{**BASE, "image": None}], "'image' is empty"),
     ],

@@ -6,8 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+import webdataset
 
 from cxr_lightning.shards import contract
+from cxr_lightning.shards.packing import pack
+from cxr_lightning.shards.splits import Fractions
+
+from .tables import table_of
 
 pytestmark = pytest.mark.quick
 
@@ -45,6 +50,15 @@ def test_the_page_names_members_and_files():
     assert set(re.findall(r"`\{key\}\.([a-z.]+)`", members)) == set(suffixes)
     assert first_column("The folder") == [contract.SHARD_NAME, contract.INDEX_NAME]
     assert contract.IMAGE_MARK in section("Fields of `{key}.json`")
+
+
+def test_the_pages_examples_run(tmp_path, monkeypatch, capsys):
+    pack("table", table_of(tmp_path / "in"), out=tmp_path / "SHARDS", split=Fractions(1, 0, 0))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(webdataset.utils, "enforce_security", False)
+    for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(example, "shards/README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 12
 
 
 def test_the_page_is_of_this_schema():

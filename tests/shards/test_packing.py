@@ -75,15 +75,6 @@ def test_a_sample_holds_text_image_and_truth(tmp_path, format):
     assert sample.record["labels"] == ["pleural_effusion:left"]
 
 
-def test_workers_and_order_of_rows_do_not_show(tmp_path):
-    rows = [row(number) for number in range(10)]
-    write_table(tmp_path / "in", rows)
-    pack("table", tmp_path / "in", out=tmp_path / "one", workers=1)
-    write_table(tmp_path / "in", rows[::-1])
-    pack("table", tmp_path / "in", out=tmp_path / "two", workers=2)
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-
-
 def test_plain_webdataset_reads_the_tars(tmp_path, monkeypatch):
     monkeypatch.setattr(webdataset.utils, "enforce_security", True)
     pack("table", table_of(tmp_path / "in"), out=tmp_path / "out", split=Fractions(1, 0, 0))

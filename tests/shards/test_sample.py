@@ -35,7 +35,7 @@ def test_a_sample_survives_the_round_trip(key, text, image, lateral):
     assert (sample.key, sample.record["summary"], sample.images) == (key, text, images)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(TEXTS, st.binary(max_size=900)), min_size=1, max_size=9), st.integers(1, 4))
 def test_a_split_survives_the_round_trip(tmp_path_factory, contents, capacity):
     folder = tmp_path_factory.mktemp("shards")

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 REQUIRED = ("study_id", "patient_id", "image")
-TEXTS = ("report", "findings", "impression", "question")
+TEXTS = ("report", "findings", "impression", "question", "turns")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Columns:
         licence: Licence of image and text.
         question: A question about the image, used as it is.
         answer: The answer to that question.
+        turns: Several questions and answers: a list of objects with "question" and "answer" (JSONL only).
     """
 
     study_id: str = "study_id"
@@ -51,6 +52,7 @@ class Columns:
     licence: str = "licence"
     question: str = "question"
     answer: str = "answer"
+    turns: str = "turns"
 
     def missing_from(self, present: Collection[str]) -> list[str]:
         """Say which options name a column that a table lacks and cannot do without.

@@ -80,7 +80,7 @@ def _check_columns(path: Path, columns: Columns, present: set[str]) -> None:
         wanted = ", ".join(f"'{getattr(columns, name)}' (--columns.{name})" for name in missing)
         raise SourceError(
             f"{path}: has no column {wanted}. Its columns are: {', '.join(sorted(present))}. "
-            f"Say which one it is, for example --columns.{missing[0]} {min(present)}"
+            f"Say what the table calls it: --columns.{missing[0]} NAME"
         )
 
 
@@ -178,6 +178,14 @@ def _turns(row: Row, columns: Columns) -> Iterator[tuple[str, str]]:
         raise RowError(f"only one of '{columns.question}' and '{columns.answer}' is filled; give both or neither")
     if question:
         yield question, answer
+    listed = row.cells.get(columns.turns) or []
+    if not isinstance(listed, list):
+        raise RowError(f"column '{columns.turns}' holds a {type(listed).__name__}; it must be a list of objects")
+    for turn in listed:
+        pair = [str(turn.get(name) or "").strip() if isinstance(turn, dict) else "" for name in ("question", "answer")]
+        if not all(pair):
+            raise RowError(f"a turn in column '{columns.turns}' lacks its question or its answer")
+        yield pair[0], pair[1]
 
 
 def _text(row: Row, column: str, *, needed: bool = False) -> str:
