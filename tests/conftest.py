@@ -1,0 +1,53 @@
+"""Small real things that many tests share: drawn radiographs packed into shards, tiny towers and language models."""
+
+from __future__ import annotations
+
+import os
+
+# One thread a process: with more, two ranks on two cores fight for them. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real radiographs, or a visible skip."""
+    folder = os.environ.get("CXR_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("CXR_REAL_DATA names no folder of real radiographs")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of 60 drawn studies."""
+    from cxr_lightning.phantoms.archive import draw
+
+    folder = tmp_path_factory.mktemp("phantoms") / "archive"
+    draw(folder, studies=60, seed=1, size=64, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shards(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive packed."""
+    from cxr_lightning.shards.packing import pack
+
+    folder = tmp_path_factory.mktemp("packed") / "shards"
+    pack("table", phantoms, out=folder, size=64, samples_per_shard=20, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders of tiny vision towers by family, and of a tiny language model."""
+    from cxr_lightning.model import tiny
+
+    folder = tmp_path_factory.mktemp("parts")
+    towers = {name: str(tiny.write_tower(folder / name, name)) for name in ("clip", "siglip", "dinov2", "swin")}
+    return {**towers, "language": str(tiny.write_language(folder / "language"))}

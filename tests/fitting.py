@@ -1,0 +1,39 @@
+"""Runs `cxr fit` as a user does, and reads what it left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+STAGES = {1: "configs/stage1.yaml", 2: "configs/stage2.yaml"}
+
+
+def cxr(*args: object, check: bool = True, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """Runs a verb in a process of its own."""
+    command = [sys.executable, "-m", "cxr_lightning", *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, env=os.environ)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def options(stage: int, shards: Path, run: Path, parts: dict[str, str] | None = None, tower: str = "siglip") -> list[str]:
+    """Returns the arguments of a tiny `cxr fit` on CPU ranks: the shipped stage and scale, and tiny parts."""
+    chosen = [
+        "--config", STAGES[stage], "--config", "configs/scale/cpu.yaml", "--data.shards", str(shards), "--run", str(run),
+        "--data.global_batch", "8", "--data.micro_batch", "2", "--trainer.log_every_n_steps", "1", "--panels.studies", "0",
+    ]  # fmt: skip
+    if parts is not None:
+        chosen += ["--model.source.vision", parts[tower], "--model.source.language", parts["language"]]
+    if stage == 2:
+        chosen += ["--model.lora.rank", "4", "--model.lora.alpha", "8"]
+    return chosen
+
+
+def losses(run: Path) -> dict[int, float]:
+    """Returns the training loss of each step."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}

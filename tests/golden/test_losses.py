@@ -1,0 +1,87 @@
+"""The same losses for every ZeRO stage, number of ranks and layout, and the same as last month."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fitting import ROOT, losses, options
+from tests.golden.studies import make_parts, make_shards
+
+GOLDEN = Path(__file__).parent
+STEPS = 20
+FIXED = ["--data.epochs", "4", "--trainer.max_steps", str(STEPS), "--model.optim.lr", "0.01"]
+TOLERANCE = 1e-5
+"""Absolute, in nats: the order in which ranks add float32 numbers is all that may differ."""
+
+
+def run_ranks(ranks: int, fits: list[list[str]], folder: Path) -> None:
+    """Runs fits one after another in one group of ranks."""
+    listed = folder / f"fits-{ranks}-{len(fits)}.json"
+    listed.write_text(json.dumps(fits))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    command = [sys.executable, *launch, "tests/golden/ranks.py", str(listed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+
+
+@pytest.fixture(scope="module")
+def curves(tmp_path_factory):
+    """Loss curves of every layout that must agree, by stage and name."""
+    folder = tmp_path_factory.mktemp("golden")
+    shards, parts = make_shards(folder / "studies"), make_parts(folder / "parts")
+
+    def fit(stage: int, name: str, ranks: int, *extra: str) -> list[str]:
+        run = folder / f"stage{stage}-{name}"
+        base = options(stage, shards, run, parts if stage == 1 else None)
+        start = ["--model.init_from", str(folder / "stage1-zero2")] if stage == 2 else []
+        return [*base, *start, *FIXED, "--trainer.devices", str(ranks), *extra]
+
+    def zero(stage: int) -> list[str]:
+        return ["--config", f"configs/zero/stage{stage}.yaml"]
+
+    two = [fit(1, f"zero{z}", 2, *zero(z)) for z in (2, 1, 3)]
+    two += [fit(2, f"zero{z}", 2, *zero(z)) for z in (2, 1, 3)]
+    two += [fit(2, "padded", 2, "--data.layout", "padded"), fit(2, "accumulated", 2, "--data.micro_batch", "1")]
+    one = [fit(stage, "one-rank", 1) for stage in (1, 2)]
+    run_ranks(2, two, folder)
+    run_ranks(1, one, folder)
+    return {path.name: losses(path) for path in folder.glob("stage*")}
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("stage", [1, 2])
+def test_losses_are_the_golden_ones(curves, stage):
+    golden = [line.split() for line in (GOLDEN / f"stage{stage}.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(golden) == STEPS
+    for step, loss in golden:
+        assert math.isclose(curves[f"stage{stage}-zero2"][int(step)], float(loss), abs_tol=TOLERANCE), (step, loss)
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("other", ["zero1", "zero3", "one-rank"])
+def test_losses_do_not_depend_on_zero_or_ranks(curves, stage, other):
+    here, there = curves[f"stage{stage}-zero2"], curves[f"stage{stage}-{other}"]
+    assert len(here) == len(there) == STEPS
+    assert max(abs(here[step] - there[step]) for step in here) < TOLERANCE
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("other", ["padded", "accumulated"])
+def test_losses_do_not_depend_on_layout(curves, other):
+    here, there = curves["stage2-zero2"], curves[f"stage2-{other}"]
+    assert max(abs(here[step] - there[step]) for step in here) < TOLERANCE
+
+
+@pytest.mark.ranks
+def test_what_learns_moves_the_loss(curves):
+    # A golden file of constants would pass everything above; the loss must fall.
+    curve = curves["stage2-zero2"]
+    assert curve[STEPS] < curve[1] - 0.3

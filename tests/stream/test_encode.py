@@ -1,0 +1,94 @@
+"""Tokens and pixels are Hugging Face's own; the loss looks at answers alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cxr_lightning.model.compose import load_processor
+from cxr_lightning.model.source import ModelSource
+from cxr_lightning.shards.index import read_index
+from cxr_lightning.stream.conversation import UnstableTemplateError, as_messages, render
+from cxr_lightning.stream.encode import IGNORED, AnswerLostError, Encoder, images
+from cxr_lightning.stream.reader import ShardReader
+from cxr_lightning.stream.rows import collate
+
+
+@pytest.fixture(scope="module", params=["clip", "siglip", "dinov2", "swin"])
+def processor(request, parts):
+    return load_processor(ModelSource(vision=parts[request.param], language=parts["language"]))
+
+
+@pytest.fixture(scope="module")
+def sample(shards):
+    return ShardReader(read_index(shards).split("train"))[0]
+
+
+def test_tokens_and_pixels_are_the_processors_own(processor, sample):
+    encoded = Encoder(processor, "conversation", 2048)(sample)
+    messages = as_messages(sample.record["conversation"])
+    text = processor.apply_chat_template(messages, tokenize=False)
+    theirs = processor(images=images(sample)[:1], text=text, return_tensors="pt")
+    assert encoded.ids_L.tolist() == theirs["input_ids"][0].tolist()[: len(encoded.ids_L)]
+    assert torch.equal(encoded.vision["pixel_values"], theirs["pixel_values"])
+
+
+def test_only_the_answer_is_supervised(processor, sample):
+    encoded = Encoder(processor, "conversation", 2048)(sample)
+    taught = encoded.targets_L[encoded.targets_L != IGNORED]
+    answer = sample.record["conversation"][1]["content"]
+    assert processor.tokenizer.decode(taught) == answer + processor.tokenizer.eos_token
+    where = np.flatnonzero(encoded.targets_L != IGNORED)
+    assert (encoded.ids_L[where + 1] == encoded.targets_L[where]).all()
+
+
+def test_a_prompt_alone_is_the_beginning_of_the_training_text(processor, sample):
+    # What a server feeds the model must be what training put before the answer.
+    turns = sample.record["conversation"]
+    prompt = processor.apply_chat_template(as_messages(turns[:1]), add_generation_prompt=True, tokenize=False)
+    theirs = processor(images=images(sample)[:1], text=prompt, return_tensors="pt")["input_ids"][0].tolist()
+    assert Encoder(processor, "conversation", 2048)(sample).ids_L.tolist()[: len(theirs)] == theirs
+
+
+def test_several_turns_are_all_taught(processor):
+    turns = [
+        {"role": "user", "content": "<image>\nIs there an effusion?"},
+        {"role": "assistant", "content": "Yes."},
+        {"role": "user", "content": "On which side?"},
+        {"role": "assistant", "content": "On the left."},
+    ]
+    answers = [piece.text for piece in render(processor, turns) if piece.answer]
+    end = processor.tokenizer.eos_token
+    assert answers == [f"Yes.{end}", f"On the left.{end}"]
+
+
+def test_long_answers_are_cut_and_counted_and_lost_ones_refused(processor, sample):
+    whole = Encoder(processor, "summary", 2048)(sample)
+    first = int(np.flatnonzero(whole.targets_L != IGNORED)[0])
+    cut = Encoder(processor, "summary", first + 4)(sample)
+    assert cut.truncated
+    assert not whole.truncated
+    assert cut.supervised < whole.supervised
+    with pytest.raises(AnswerLostError, match=r"--data\.max_tokens"):
+        Encoder(processor, "summary", first)(sample)
+
+
+def test_a_template_that_rewrites_earlier_turns_is_refused(processor, sample):
+    changed = "{{ messages | length }}" + processor.chat_template
+    kept, processor.chat_template = processor.chat_template, changed
+    try:
+        with pytest.raises(UnstableTemplateError, match="chat_template"):
+            render(processor, sample.record["conversation"])
+    finally:
+        processor.chat_template = kept
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_rows_keep_every_token(processor, sample, layout):
+    encoder = Encoder(processor, "summary", 2048)
+    samples = [encoder(sample), Encoder(processor, "summary", len(encoder(sample).ids_L) - 3)(sample)]
+    batch = collate(samples, layout, pad_token=0)
+    assert batch["tokens"] == sum(len(each.ids_L) for each in samples)
+    assert batch["positions"] == (batch["tokens"] if layout == "packed" else batch["tokens"] + 3)
+    assert int((batch["targets_RL"] != IGNORED).sum()) == batch["supervised_in_step"]

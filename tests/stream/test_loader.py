@@ -1,0 +1,68 @@
+"""Equal steps on every rank, the same samples for any number of workers, validation exact."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cxr_lightning.model.compose import load_processor
+from cxr_lightning.model.source import ModelSource
+from cxr_lightning.shards.index import read_index
+from cxr_lightning.stream.encode import Encoder
+from cxr_lightning.stream.loader import Place, train_loader, validate_loader
+from cxr_lightning.stream.order import Order
+
+
+@pytest.fixture(scope="module")
+def encoder(parts):
+    return Encoder(load_processor(ModelSource(vision=parts["siglip"], language=parts["language"])), "summary", 1024)
+
+
+def batches(shards, encoder, place=Place(0, 1), workers=0, first=0):
+    split = read_index(shards).split("train")
+    return list(
+        train_loader(
+            split, encoder, Order(len(split), 8, 0), place, layout="packed", micro_batch=2, accumulation=4 // place.ranks,
+            first=first, last=5, workers=workers, prefetch=2,
+        )  # fmt: skip
+    )
+
+
+def test_workers_do_not_change_the_batches(shards, encoder):
+    alone, helped = batches(shards, encoder), batches(shards, encoder, workers=2)
+    assert [batch["keys"] for batch in alone] == [batch["keys"] for batch in helped]
+    assert all(torch.equal(a["inputs"]["input_ids"], b["inputs"]["input_ids"]) for a, b in zip(alone, helped, strict=True))
+
+
+def test_ranks_together_see_what_one_rank_sees(shards, encoder):
+    one = batches(shards, encoder)
+    two = [batches(shards, encoder, Place(rank, 2)) for rank in range(2)]
+    assert len(two[0]) == len(two[1]) == len(one) // 2
+    for step in range(5):
+        alone = {key for batch in one[step * 4 : step * 4 + 4] for key in batch["keys"]}
+        shared = {key for rank in two for batch in rank[step * 2 : step * 2 + 2] for key in batch["keys"]}
+        assert alone == shared
+
+
+def test_a_step_knows_its_supervised_tokens_before_it_begins(shards, encoder):
+    for step in range(5):
+        window = batches(shards, encoder)[step * 4 : step * 4 + 4]
+        counted = sum(int((batch["targets_RL"] != -100).sum()) for batch in window)
+        assert {batch["supervised_in_step"] for batch in window} == {counted}
+
+
+def test_it_begins_where_the_run_stands(shards, encoder):
+    whole, rest = batches(shards, encoder), batches(shards, encoder, first=3)
+    assert [batch["keys"] for batch in rest] == [batch["keys"] for batch in whole[12:]]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_validation_sees_each_sample_once_in_equal_steps(shards, encoder, ranks):
+    split = read_index(shards).split("train")
+    loaders = [
+        list(validate_loader(split, encoder, Place(rank, ranks), layout="padded", micro_batch=4, samples=37, workers=0, prefetch=2))
+        for rank in range(ranks)
+    ]
+    assert len({len(loader) for loader in loaders}) == 1
+    seen = [key for loader in loaders for batch in loader if batch["samples"] for key in batch["keys"]]
+    assert sorted(seen) == sorted(split.keys[:37])
