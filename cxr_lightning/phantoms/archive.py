@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from cxr_lightning.phantoms.catalogue import Finding
-from cxr_lightning.phantoms.phantom import Phantom, draw_study
+from cxr_lightning.phantoms.phantom import Phantom, check_request, draw_study
 
 TABLE = "studies.jsonl"
 IMAGES = "images"
@@ -59,6 +59,7 @@ def draw(directory: Path, *, studies: int = 300, seed: int = 0, size: int = 256,
     """
     if studies < 1 or workers < 1:
         raise ValueError(f"--studies and --workers must be 1 or more, not {studies} and {workers}.")
+    check_request(seed, 0, size)
     table = directory / TABLE
     if table.exists():
         raise ValueError(f"{table} exists: give another directory, or remove it to draw the archive again.")

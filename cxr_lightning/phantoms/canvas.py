@@ -22,6 +22,8 @@ Points = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 
 SUPERSAMPLING = 2
+NARROW = 1.3
+"""Blurs of a sigma up to this many pixels are made with one box instead of Pillow's three."""
 SHARP = 0.35
 """Blurs below this many pixels are left out: averaging the larger film has done as much."""
 
@@ -210,8 +212,15 @@ class Canvas:
     def _develop(self, film: Image.Image, blur: float) -> Layer:
         film = film.reduce(SUPERSAMPLING)
         if blur * self.size > SHARP:
-            film = film.filter(ImageFilter.GaussianBlur(blur * self.size))
+            film = film.filter(_soft(blur * self.size))
         return _as_layer(film)
+
+
+def _soft(sigma: float) -> ImageFilter.Filter:
+    """Chooses the cheapest filter that looks like a Gaussian: at a pixel's width a box of equal variance does."""
+    if sigma > NARROW:
+        return ImageFilter.GaussianBlur(sigma)
+    return ImageFilter.BoxBlur(((12 * sigma**2 + 1) ** 0.5 - 1) / 2)
 
 
 def _as_layer(film: Image.Image) -> Layer:

@@ -95,7 +95,7 @@ def _bones(canvas: Canvas, thorax: Thorax) -> Layer:
     for side in BOTH:
         top = thorax.patient.apex
         knots = [(0.035, top + 0.085), (0.1, top + 0.07), (0.2, top + 0.022), (0.29, top + 0.012), (0.36, top - 0.005)]
-        collars += _cortical(mirror(smooth_curve(knots), side), 0.028)
+        collars += _cortical(mirror(smooth_curve(knots, steps=3), side), 0.028)
     bones = 0.125 * canvas.draw([*posterior, *collars], blur=0.0022) + 0.06 * canvas.draw(anterior, blur=0.003)
     bones += 0.07 * canvas.fill(*(_shoulder_blade(thorax, side) for side in BOTH), blur=0.006)
     bones += 0.16 * canvas.fill(*(_ball(0.5 + side * 0.475, 0.155, 0.06) for side in BOTH), blur=0.005)
@@ -108,7 +108,7 @@ def _bones(canvas: Canvas, thorax: Thorax) -> Layer:
 def _posterior_rib(thorax: Thorax, number: int) -> Points:
     y = thorax.rib_height(number)
     wall = float(thorax.wall(y + 0.07)) + 0.012
-    t = np.linspace(0, 1, 12)
+    t = np.linspace(0, 1, 9)
     rise = -0.028 * np.sin(np.pi * np.clip(t * 1.25, 0, 1)) + (thorax.patient.slope + 0.022) * t**2.2
     return np.stack([0.042 + (wall - 0.042) * t, y + rise + 0.055 * t**6], axis=1)
 
@@ -116,7 +116,7 @@ def _posterior_rib(thorax: Thorax, number: int) -> Points:
 def _anterior_rib(thorax: Thorax, number: int) -> Points:
     y = thorax.rib_height(number)
     start, wall = y + thorax.patient.slope + 0.052, float(thorax.wall(y + 0.1)) + 0.01
-    t = np.linspace(0, 1, 12)
+    t = np.linspace(0, 1, 9)
     inner = 0.12 + 0.012 * number
     drop = (0.075 + thorax.patient.slope * 0.9 + 0.004 * number) * np.sin(np.pi / 2 * t) ** 1.3
     return np.stack([wall - (wall - inner) * t**1.15, start + drop], axis=1)

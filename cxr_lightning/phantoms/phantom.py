@@ -72,11 +72,7 @@ def draw_study(seed: int, number: int, size: int = 256) -> Phantom:
     Raises:
         ValueError: When an argument is out of range.
     """
-    if seed < 0 or number < 0 or size < SMALLEST:
-        raise ValueError(
-            f"A phantom needs a seed and a number of 0 or more and a size of {SMALLEST} or more pixels, "
-            f"not seed {seed}, number {number}, size {size}."
-        )
+    check_request(seed, number, size)
     person, visit = _deal(seed, number)
     patient = draw_patient(_stream(seed, _PATIENTS, person))
     rng = _stream(seed, _STUDIES, number)
@@ -97,6 +93,24 @@ def draw_study(seed: int, number: int, size: int = 256) -> Phantom:
         findings=findings,
         boxes=tuple(boxes),
     )
+
+
+def check_request(seed: int, number: int, size: int) -> None:
+    """Refuses what cannot be drawn.
+
+    Args:
+        seed: See `draw_study`.
+        number: See `draw_study`.
+        size: See `draw_study`.
+
+    Raises:
+        ValueError: When one is out of range; it says which range.
+    """
+    if seed < 0 or number < 0 or size < SMALLEST:
+        raise ValueError(
+            f"A phantom needs a seed and a number of 0 or more and a size of {SMALLEST} or more pixels, "
+            f"not seed {seed}, number {number}, size {size}."
+        )
 
 
 def _deal(seed: int, number: int) -> tuple[int, int]:
