@@ -60,8 +60,10 @@ def evaluate(
         runs: Run directories whose loss curves the page shows.
     """
     # Here, not above: asking for --help must not wait for torch.
-    from cxr_lightning.evaluation.generate import generate, plan_tasks
+    from cxr_lightning.evaluation.generate import generate, plan_tasks, require_model
 
+    _require_positive(limit=limit, batch=batch, workers=workers, max_tokens=max_tokens, draws=draws)
+    require_model(model)
     index = read_index(shards)
     cases = read_cases(index, split, limit=limit)
     curves = read_curves(runs or [])
@@ -72,6 +74,7 @@ def evaluate(
     texts["commonest"] = [commonest] * len(cases)
     metrics = {
         "schema": 1,
+        "model": model.name,
         "split": split,
         "shards": index.fingerprint,
         **measure(cases, texts, draws=draws, seed=seed),
@@ -80,6 +83,12 @@ def evaluate(
     _write_json(out / "metrics.json", metrics)
     write_page(out, _studies(cases, texts), metrics, curves)
     _print(metrics, out)
+
+
+def _require_positive(**options: int | None) -> None:
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} {value}: must be 1 or more.")
 
 
 def _collect(out: Path, cases: Sequence[Case], answers: Iterable[Answer]) -> dict[str, list[str]]:

@@ -107,6 +107,19 @@ def plan_tasks(cases: Sequence[Case], *, conditions: Sequence[Condition] = CONDI
     return tasks
 
 
+def require_model(folder: Path) -> None:
+    """Checks that a folder looks like a model, before hours are spent on it.
+
+    Args:
+        folder: Exported folder.
+
+    Raises:
+        NotAModelError: If it has no config.json.
+    """
+    if not (folder / "config.json").is_file():
+        raise NotAModelError(f"{folder} holds no config.json. Name the folder that `cxr export` wrote.")
+
+
 def generate(model: Path, tasks: Sequence[Task], *, batch: int, workers: int, max_tokens: int) -> Iterator[Answer]:
     """Answers tasks greedily, in one process or several.
 
@@ -121,11 +134,10 @@ def generate(model: Path, tasks: Sequence[Task], *, batch: int, workers: int, ma
         Answers as they come; with several workers not in the order of the tasks.
 
     Raises:
-        NotAModelError: If the folder does not hold such a model.
+        NotAModelError: If the folder holds no model that transformers can load whole.
         WorkerError: If a worker process fails.
     """
-    if not (model / "config.json").is_file():
-        raise NotAModelError(f"{model} holds no config.json. Name the folder that `cxr export` wrote.")
+    require_model(model)
     batches = [tasks[start : start + batch] for start in range(0, len(tasks), batch)]
     workers = min(workers, len(batches))
     if workers <= 1 or torch.cuda.is_available():
@@ -267,8 +279,11 @@ def _work(
     done: multiprocessing.Queue[list[Answer] | Exception],
 ) -> None:
     """Answers batches until the queue says that all are taken; its error goes back to the caller."""
+    from transformers.utils.logging import disable_progress_bar
+
     try:
         torch.set_num_threads(1)
+        disable_progress_bar()  # bars of several processes would overwrite each other, and ours
         answer = load_answerer(model, max_tokens)
         while (chunk := todo.get()) is not None:
             done.put(answer(chunk))

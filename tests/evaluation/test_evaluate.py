@@ -116,6 +116,9 @@ def test_wrong_folders_are_named(shards: Path, model: Path, tmp_path: Path) -> N
         evaluate(model, tmp_path, out=tmp_path / "out")
     with pytest.raises(NotAModelError, match=r"config\.json"):
         evaluate(tmp_path, shards, out=tmp_path / "out")
+    with pytest.raises(ValueError, match=r"--batch 0: must be 1 or more"):
+        evaluate(model, shards, out=tmp_path / "out", batch=0)
+    assert not (tmp_path / "out").exists()
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(NotAModelError, match="cannot load"):
         evaluate(tmp_path, shards, out=tmp_path / "out")
