@@ -44,7 +44,7 @@ def parse_fit(args: list[str]) -> Any:
 
         def instantiate_classes(self) -> None: ...
 
-    return open_cli([str(ROOT / word) if word.startswith("configs/") else word for word in args], Parsed).config
+    return open_cli([str(ROOT / word) if word.endswith(".yaml") else word for word in args], Parsed).config
 
 
 def _parse_verb(verb: str, args: list[str]) -> Any:

@@ -13,7 +13,7 @@ import yaml
 from cxr_lightning.stream.order import accumulation
 from tests.commands import ROOT, logical_lines, parse, parse_fit
 
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+CONFIGS = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "cxr_lightning").rglob("*.yaml")])
 STAGES = ("configs/stage1.yaml", "configs/stage2.yaml")
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -46,7 +46,7 @@ def test_it_opens_with_the_command_that_runs_it(config):
 @every_config
 def test_every_value_arrives(config):
     """An overlay after a stage: what it says is what the parsed configuration holds, and no key is dead."""
-    stage = [] if config.parent.name == "configs" else ["--config", STAGES[0]]
+    stage = ["--config", STAGES[0]] if config.parent.parent.name == "configs" else []
     parsed = parse_fit([*stage, "--config", str(config)])
     for path, value in leaves(yaml.safe_load(config.read_text())):
         assert parsed[path] == value, path
