@@ -19,7 +19,7 @@ SCRIPTS = sorted((ROOT / "slurm").glob("*.sh"))
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--gpus-per-node=4", "--time=5")
 SMALL = (
     *("--config", "configs/scale/cpu.yaml", "--panels.max_new_tokens", "4"),
-    *("--data.global_batch", "4", "--data.micro_batch", "2"),
+    *("--data.global_batch", "4", "--data.micro_batch", "2", "--data.epochs", "10"),
     *("--checkpoint.every_n_steps", "5", "--trainer.val_check_interval", "5", "--trainer.log_every_n_steps", "1"),
 )
 
@@ -45,13 +45,13 @@ def ended_well(slurm: Cluster, job: str, run: Path) -> tuple[Run, list[int], str
 
 @pytest.mark.slurm
 @pytest.mark.ranks
-def test_both_stages_run_on_two_nodes_as_shipped(slurm: Cluster, parts: Path, tmp_path: Path) -> None:
+def test_both_stages_run_on_two_nodes_as_shipped(slurm: Cluster, parts: dict[str, str], shards: Path, tmp_path: Path):
     first, second = tmp_path / "stage1", tmp_path / "stage2"
-    model = ["--model.source.vision", str(parts / "tower"), "--model.source.language", str(parts / "language")]
-    shards = ["--data.shards", str(parts / "shards")]
-    one = submit(slurm, 1, first, [*shards, *model, "--data.epochs", "16"])
-    inherit = ["--model.init_from", str(first), "--data.epochs", "1"]
-    two = submit(slurm, 2, second, [*shards, *inherit], f"--dependency=afterok:{one}")
+    data = ["--data.shards", str(shards)]
+    model = ["--model.source.vision", parts["siglip"], "--model.source.language", parts["language"]]
+    one = submit(slurm, 1, first, [*data, *model, "--trainer.max_steps", "80"])
+    inherit = ["--model.init_from", str(first), "--trainer.max_steps", "5"]
+    two = submit(slurm, 2, second, [*data, *inherit], f"--dependency=afterok:{one}")
 
     # What Slurm does when a node is lost or a job is preempted; the same job starts again, from its newest checkpoint.
     until(lambda: newest_checkpoint(first) is not None, 120, "no checkpoint was saved")
