@@ -21,10 +21,9 @@ quick: $(READY)  ## the inner loop: tests that spawn nothing
 	$(BIN)/python -m pytest -m quick $(ARGS)
 
 lint: $(READY)  ## style, types, and who may import whom
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@failed=; for check in 'ruff check .' 'ruff format --check .' mypy lint-imports; do \
+	  echo "$$check"; $(BIN)/$$check || failed="$$failed, $$check"; done; \
+	  test -z "$$failed" || { echo "Not as it should be: $${failed#, }" >&2; exit 1; }
 
 setup: $(READY)  ## make .venv with the tested versions of everything
 
