@@ -51,3 +51,16 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("parts")
     towers = {name: str(tiny.write_tower(folder / name, name)) for name in ("clip", "siglip", "dinov2", "swin")}
     return {**towers, "language": str(tiny.write_language(folder / "language"))}
+
+
+@pytest.fixture(scope="session")
+def runs(shards: Path, parts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Both stages trained for a few steps on one rank."""
+    from tests.fitting import options, run_ranks
+
+    folder = tmp_path_factory.mktemp("runs")
+    few = ["--trainer.devices", "1", "--trainer.max_steps", "6", "--checkpoint.every_n_steps", "3", "--model.optim.lr", "0.02"]
+    first = [*options(1, shards, folder / "stage1", parts), *few]
+    second = [*options(2, shards, folder / "stage2"), "--model.init_from", str(folder / "stage1"), *few]
+    run_ranks(1, [first, second], folder)
+    return {"stage1": folder / "stage1", "stage2": folder / "stage2"}

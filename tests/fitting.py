@@ -37,3 +37,13 @@ def losses(run: Path) -> dict[int, float]:
     """Returns the training loss of each step."""
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
+def run_ranks(ranks: int, fits: list[list[str]], folder: Path) -> None:
+    """Runs fits one after another in one group of ranks."""
+    listed = folder / f"fits-{ranks}-{len(fits)}.json"
+    listed.write_text(json.dumps(fits))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    command = [sys.executable, *launch, "tests/ranks.py", str(listed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]

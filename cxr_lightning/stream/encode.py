@@ -70,8 +70,11 @@ class Encoder:
         self._image_token = getattr(processor, "boi_token", None) or processor.image_token
 
     def turns(self, sample: RawSample) -> list[dict[str, str]]:
-        """Returns the conversation that a sample teaches at this stage."""
-        if self.text == "conversation":
+        """Returns the conversation that a sample teaches at this stage.
+
+        A study that brought only questions and answers has no summary; it aligns by those.
+        """
+        if self.text == "conversation" or not sample.record["summary"]:
             return list(sample.record["conversation"])
         return [
             {"role": "user", "content": ALIGNMENT_PROMPT},

@@ -6,9 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fitting import losses, options
+from tests.fitting import losses, options, run_ranks
 from tests.golden.studies import make_parts, make_shards
-from tests.golden.test_losses import FIXED, GOLDEN, run_ranks
+from tests.golden.test_losses import FIXED, GOLDEN
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Several fits in one group of ranks, so that they share the seconds that libraries take to import.
 
-python -m torch.distributed.run --nproc-per-node 2 tests/golden/ranks.py FITS.json
+python -m torch.distributed.run --nproc-per-node 2 tests/ranks.py FITS.json
 
 FITS.json holds a list of argument lists for `cxr fit`.
 """

@@ -1,0 +1,148 @@
+"""An exported folder is the trained model, for people who never heard of this package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from cxr_lightning.checkpoint import manifest
+from cxr_lightning.checkpoint.runs import WEIGHTS, RunError, open_run
+from cxr_lightning.checkpoint.weights import OtherBaseError
+from cxr_lightning.export.package import ExportExistsError, export
+from cxr_lightning.serve.answer import Answerer, NotAnExportError
+
+PLAIN = """
+import sys
+sys.modules["cxr_lightning"] = None  # cannot be imported here
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+folder, image, question = sys.argv[1:]
+processor = AutoProcessor.from_pretrained(folder)
+model = AutoModelForImageTextToText.from_pretrained(folder)
+content = [{"type": "image"}, {"type": "text", "text": question}]
+text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+inputs = processor(images=Image.open(image).convert("RGB"), text=text, return_tensors="pt")
+new = model.generate(**inputs, max_new_tokens=24)[:, inputs["input_ids"].shape[1]:]
+print(repr(processor.batch_decode(new, skip_special_tokens=True)[0].strip()))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "model"
+    export(runs["stage2"], out=folder)
+    return folder
+
+
+def test_plain_transformers_writes_what_describe_writes(exported, phantoms):
+    image = next(iter(sorted((phantoms / "images").glob("*.png"))))
+    ours = Answerer(exported)(image, "What is seen?", max_new_tokens=24)
+    command = [sys.executable, "-c", PLAIN, str(exported), str(image), "What is seen?"]
+    theirs = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
+    assert theirs == repr(ours)
+    assert ours  # an empty answer would equal anything empty
+
+
+def test_the_folder_is_complete_and_holds_no_pickle(exported):
+    names = {path.name for path in exported.iterdir()}
+    assert {"config.json", "generation_config.json", "tokenizer.json", "processor_config.json", "chat_template.jinja"} <= names
+    assert {"README.md", "provenance.json", "model.safetensors"} <= names
+    assert not {path.suffix for path in exported.iterdir()} & {".bin", ".pt", ".pth", ".pkl"}
+    assert "quantization_config" not in (exported / "config.json").read_text()
+
+
+def test_it_says_where_it_comes_from(exported, runs):
+    provenance = json.loads((exported / "provenance.json").read_text())
+    assert provenance["stage"] == "instruction"
+    assert provenance["inherits"]["provenance"]["stage"] == "alignment"
+    assert all(check["holds"] for check in provenance["proof"])
+    assert "Not a medical device" in (exported / "README.md").read_text()
+
+
+def test_merged_weights_are_w_plus_scaled_ba(exported, runs):
+    learned = load_file(open_run(runs["stage2"]).weights())
+    name = next(name for name in learned if name.endswith("q_proj.lora_A.default.weight"))
+    layer = name.removesuffix(".lora_A.default.weight")
+    update = learned[layer + ".lora_B.default.weight"] @ learned[name]
+    assert update.abs().max() > 0  # the adapter did learn
+    provenance = open_run(runs["stage2"]).provenance
+    base = load_file(Path(provenance["model"]["language"]) / "model.safetensors")
+    inner = layer.removeprefix("model.language_model.")
+    expected = base[f"model.{inner}.weight"] + 8 / 4 * update
+    with safe_open(exported / "model.safetensors", framework="pt") as file:
+        merged = next(file.get_tensor(key) for key in file.keys() if key.endswith(f"{inner}.weight"))  # noqa: SIM118
+    torch.testing.assert_close(merged, expected, atol=1e-7, rtol=0)
+
+
+def test_vision_weights_have_the_names_that_vllm_reads(exported):
+    with safe_open(exported / "model.safetensors", framework="pt") as file:
+        towers = [key for key in file.keys() if "vision_tower" in key]  # noqa: SIM118
+    assert towers
+    assert all("vision_tower.vision_model." in key for key in towers)
+
+
+def test_a_stage_one_run_exports_too(runs, tmp_path):
+    export(runs["stage1"], out=tmp_path / "aligned", dtype="bfloat16")
+    assert json.loads((tmp_path / "aligned" / "config.json").read_text())["projector_hidden_act"] in ("relu", "linear")
+
+
+def test_an_earlier_export_is_not_overwritten_unasked(exported, runs):
+    with pytest.raises(ExportExistsError, match="--overwrite"):
+        export(runs["stage2"], out=exported)
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"has no run\.json"):
+        export(tmp_path, out=tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_run_without_checkpoint_is_refused(runs, tmp_path):
+    shutil.copytree(runs["stage2"], tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    with pytest.raises(RunError, match="no complete checkpoint"):
+        export(tmp_path / "run", out=tmp_path / "model")
+
+
+def test_a_damaged_checkpoint_is_refused(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["stage2"], run)
+    weights = open_run(run).weights()
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(manifest.DamagedCheckpointError, match="checksum differs"):
+        export(run, out=tmp_path / "model")
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_a_half_written_checkpoint_is_never_taken(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["stage2"], run)
+    newest = open_run(run).checkpoint()
+    (newest / manifest.NAME).unlink()
+    assert open_run(run).checkpoint() != newest
+
+
+def test_weights_of_another_base_are_refused(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["stage2"], run)
+    weights = open_run(run).weights()
+    save_file(load_file(weights), weights, metadata={"base": "0" * 32})
+    manifest.write(weights.parent)
+    with pytest.raises(OtherBaseError, match="another base model"):
+        export(run, out=tmp_path / "model")
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_a_half_export_is_not_served(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "half", ignore=shutil.ignore_patterns("processor_config.json"))
+    with pytest.raises(NotAnExportError, match=r"processor_config\.json"):
+        Answerer(tmp_path / "half")

@@ -1,0 +1,115 @@
+"""A run can be killed and goes on; what cannot train is refused before it begins."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from cxr_lightning.checkpoint.runs import newest_checkpoint, open_run
+from cxr_lightning.cli import run as cli
+from tests.fitting import ROOT, cxr, losses, options
+
+LONG = ["--data.epochs", "6", "--trainer.max_steps", "24", "--checkpoint.every_n_steps", "4", "--checkpoint.keep", "9"]
+
+
+def kill_when(step: int, arguments: list[str], run: Path) -> None:
+    """Starts a fit and kills all its processes, without warning, once a checkpoint is there."""
+    command = [sys.executable, "-m", "cxr_lightning", "fit", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 240
+        while newest_checkpoint(run) is None or int(newest_checkpoint(run).name.removeprefix("step-")) < step:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.ranks
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(shards, parts, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    cxr("fit", *options(1, shards, whole, parts), *LONG)
+    arguments = [*options(1, shards, killed, parts), *LONG]
+    kill_when(8, arguments, killed)
+    assert len(losses(killed)) < 24
+    refused = cxr("fit", *arguments, check=False)
+    assert refused.returncode == 1
+    assert "--ckpt_path last" in refused.stderr
+    cxr("fit", *arguments, "--ckpt_path", "last")
+    assert losses(killed) == losses(whole)
+    ends = [load_file(open_run(run).weights()) for run in (whole, killed)]
+    assert ends[0].keys() == ends[1].keys()
+    assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
+
+
+def test_a_run_leaves_behind_all_that_is_needed_to_run_it_again(runs):
+    run = runs["stage2"]
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "run.json", "metrics.jsonl", "tensorboard", "checkpoints"} <= names
+    provenance = json.loads((run / "run.json").read_text())
+    assert provenance["model"]["projector"] == "linear"
+    assert provenance["inherits"]["provenance"]["stage"] == "alignment"
+    assert list((run / "tensorboard").glob("events.*"))
+    logged = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
+    figures = {"train/loss", "train/lr", "train/grad_norm", "speed/samples_per_s", "speed/supervised_tokens_per_s"}
+    assert figures | {"data/padding_share", "data/wait_share"} <= logged.keys()
+
+
+def test_only_what_learns_is_saved(runs):
+    for run in runs.values():
+        checkpoint = newest_checkpoint(run)
+        learning = json.loads((run / "run.json").read_text())["parameters"]["learning"]
+        saved = sum(path.stat().st_size for path in checkpoint.rglob("*.pt"))
+        # weight, float32 master and two averages of AdamW, and what DeepSpeed writes around them; the frozen
+        # model alone would be 370 kB
+        assert saved < learning * 4 * 4 + 150_000
+
+
+def refusal(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Returns the message with which `cxr fit` refuses."""
+    assert cli(["fit", *arguments]) == 1
+    return capfd.readouterr().err
+
+
+def test_stage_two_without_stage_one(shards, parts, tmp_path, capfd):
+    message = refusal(capfd, *options(2, shards, tmp_path / "run", parts))
+    assert "Stage 2 has no stage 1" in message
+    assert "--model.init_from" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_stage_two_of_a_run_that_is_none(shards, tmp_path, capfd):
+    message = refusal(capfd, *options(2, shards, tmp_path / "run"), "--model.init_from", str(tmp_path / "gone"))
+    assert "gone does not exist" in message
+
+
+def test_shards_without_index(parts, tmp_path, capfd):
+    (tmp_path / "empty").mkdir()
+    message = refusal(capfd, *options(1, tmp_path / "empty", tmp_path / "run", parts))
+    assert "index.json" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_that_do_not_divide(shards, parts, tmp_path, capfd):
+    message = refusal(capfd, *options(1, shards, tmp_path / "run", parts), "--data.micro_batch", "3")
+    assert "multiple of 6" in message
+
+
+def test_epochs_belong_to_the_stream(shards, parts, tmp_path, capfd):
+    message = refusal(capfd, *options(1, shards, tmp_path / "run", parts), "--trainer.max_epochs", "3")
+    assert "--data.epochs 3" in message
+
+
+def test_nothing_to_go_on_from(shards, parts, tmp_path, capfd):
+    message = refusal(capfd, *options(1, shards, tmp_path / "run", parts), "--trainer.devices", "1", "--ckpt_path", "last")
+    assert "no complete checkpoint to go on from" in message
