@@ -20,7 +20,7 @@ TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--gpus-pe
 SMALL = (
     *("--config", "configs/scale/cpu.yaml", "--panels.max_new_tokens", "4"),
     *("--data.global_batch", "4", "--data.micro_batch", "2", "--data.epochs", "10"),
-    *("--checkpoint.every_n_steps", "5", "--trainer.val_check_interval", "5", "--trainer.log_every_n_steps", "1"),
+    *("--checkpoint.every_n_steps", "5", "--validate_every_n_steps", "5", "--trainer.log_every_n_steps", "1"),
 )
 
 
