@@ -74,9 +74,14 @@ def test_both_stages_run_on_two_nodes_as_shipped(slurm: Cluster, parts: dict[str
 
 
 @pytest.mark.slurm
-def test_scripts_ask_for_a_whole_node_of_gpus_by_default(slurm: Cluster) -> None:
-    for script in ("stage1.sh", "stage2.sh"):
-        slurm.call("sbatch", "--test-only", f"--chdir={ROOT}", "--cpus-per-task=1", ROOT / "slurm" / script)
+@pytest.mark.parametrize("gpus", ["--gpus-per-node=8", "--gres=gpu:8"])
+def test_scripts_are_accepted_however_a_cluster_counts_gpus(gpus: str, slurm: Cluster, tmp_path: Path):
+    for stage in ("stage1.sh", "stage2.sh"):
+        text = (ROOT / "slurm" / stage).read_text()
+        assert "#SBATCH --gpus-per-node=8\n" in text
+        script = tmp_path / stage
+        script.write_text(text.replace("--gpus-per-node=8", gpus))
+        slurm.call("sbatch", "--test-only", f"--chdir={ROOT}", "--cpus-per-task=1", script)
 
 
 @pytest.mark.quick
