@@ -14,6 +14,7 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cxr_lightning.demo.lessons import Lesson, patch_labels, read_lessons
-from cxr_lightning.demo.schedule import Shuffle, make_adamw, progress_bar, warm_cosine
+from cxr_lightning.demo.schedule import make_adamw, progress_bar, warm_cosine
 from cxr_lightning.evaluation.findings import LABELS
 from cxr_lightning.model.templates import IMAGE_TOKEN
 from cxr_lightning.reports.conversations import DESCRIBE
@@ -37,14 +38,23 @@ from cxr_lightning.stream.encode import ALIGNMENT_PROMPT, IGNORED
 log = logging.getLogger(__name__)
 
 BEGIN, END, PAD, USER, ASSISTANT = "<s>", "<|end|>", "<pad>", "<|user|>", "<|assistant|>"
-KEYWORDS = ("[nothing]", *(f"[{label}]" for label in LABELS))
-"""What a patch says before there are images: nothing, or a located finding."""
+NOTHING = "[nothing]"
+"""What a patch says that shows no finding."""
+SAYINGS = {
+    "cardiomegaly": "enlarged heart cardiomegaly",
+    "interstitial_oedema": "interstitial edema",
+    "pacemaker": "pacemaker",
+    "line": "central venous catheter line",
+}
+"""What a patch says that shows one of these; the others say their own name and place."""
 
 TEMPLATE = (
     "{{ bos_token }}{%- for message in messages -%}"
     "{{ '<|' + message['role'] + '|>\\n' + message['content'] + eos_token + '\\n' }}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|assistant|>\\n' }}{%- endif -%}"
 )
+LIST = "List the findings in keywords."
+"""Asked in the preparation only: its short answers are all reading and no style, so reading is learned sooner."""
 QUESTIONS = (*DESCRIBE, ALIGNMENT_PROMPT.removeprefix(f"{IMAGE_TOKEN}\n"))
 
 
@@ -60,6 +70,8 @@ class LanguageRecipe:
         steps: Training steps.
         batch: Pictures a step.
         tellings: Reports a picture, each told without seeing the others.
+        lists: Lists of keywords a picture, told likewise.
+        plain: Weight of a study without findings, where each finding of a study weighs 1, in what is drawn to train on.
         lr: Highest learning rate.
         weight_decay: Decay of matrices.
         missed: Share of patches whose keyword is left out.
@@ -74,6 +86,8 @@ class LanguageRecipe:
     steps: int = 800
     batch: int = 16
     tellings: int = 3
+    lists: int = 1
+    plain: float = 0.5
     lr: float = 2e-3
     weight_decay: float = 0.05
     missed: float = 0.15
@@ -151,11 +165,11 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[PAD, BEGIN, END, USER, ASSISTANT, IMAGE_TOKEN, *KEYWORDS],
+        special_tokens=[PAD, BEGIN, END, USER, ASSISTANT, IMAGE_TOKEN, NOTHING],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator([*texts, *QUESTIONS], trainer)
+    bpe.train_from_iterator([*texts, *QUESTIONS, LIST], trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=BEGIN, eos_token=END, pad_token=PAD)
     tokenizer.chat_template = TEMPLATE
     return tokenizer
@@ -180,6 +194,8 @@ def _fresh_model(tokenizer: PreTrainedTokenizerFast, recipe: LanguageRecipe) -> 
         )
     )
     nn.init.normal_(model.model.embed_tokens.weight, std=recipe.embedding_scale)
+    with torch.no_grad():  # not tied, but alike at first: saying a word that was read then needs no dictionary
+        model.lm_head.weight.copy_(model.model.embed_tokens.weight)
     return model
 
 
@@ -201,7 +217,7 @@ class Teller:
         rng: np.random.Generator,
     ) -> None:
         self._tokenizer, self._lessons, self._recipe, self._rng = tokenizer, lessons, recipe, rng
-        self._questions = [self._ids(f"\n{question}{END}\n{ASSISTANT}\n") for question in QUESTIONS]
+        *self._questions, self._list = [self._ids(f"\n{asked}{END}\n{ASSISTANT}\n") for asked in (*QUESTIONS, LIST)]
         self._picture = self._ids(f"{BEGIN}{USER}\n" + IMAGE_TOKEN * recipe.patches)
         self._shown = [patch_labels(lesson.boxes, recipe.grid).reshape(recipe.patches, -1) for lesson in lessons]
 
@@ -222,15 +238,22 @@ class Teller:
         start = len(self._picture)
         ids, telling, positions = list(self._picture), [0] * start, list(range(start))
         targets = [IGNORED] * start
-        for turn in range(1, self._recipe.tellings + 1):
-            question = self._questions[self._rng.integers(len(self._questions))]
-            answer = self._ids((self._lessons[number].summary if turn == 1 else self._retold(number)) + END)
+        for turn, (question, answer) in enumerate(self._tellings(number), start=1):
             ids += question + answer
             # The last token of the question foretells the first of the answer; nothing follows the end.
             targets += [IGNORED] * (len(question) - 1) + answer + [IGNORED]
             telling += [turn] * (len(question) + len(answer))
             positions += range(start, start + len(question) + len(answer))
         return ids, targets, positions, telling
+
+    def _tellings(self, number: int) -> Iterator[tuple[list[int], list[int]]]:
+        """Yields question and answer of each telling: the summary, the same retold, lists of keywords."""
+        for turn in range(self._recipe.tellings):
+            told = self._lessons[number].summary if turn == 0 else self._retold(number)
+            yield self._questions[self._rng.integers(len(self._questions))], self._ids(told + END)
+        for _ in range(self._recipe.lists):
+            kinds = self._rng.permutation(sorted(self._lessons[number].kinds)).astype(int)
+            yield self._list, self._ids((", ".join(said(LABELS[kind]) for kind in kinds) or "nothing") + END)
 
     def _retold(self, number: int) -> str:
         """Tells the same sentences in another order; only what the keywords say can tell which come."""
@@ -254,15 +277,29 @@ def sentences(text: str) -> list[str]:
     return re.split(r"(?<=[.!?])\s+", text.strip())
 
 
+def said(label: str) -> str:
+    """Returns the words that a patch says which shows a finding."""
+    return SAYINGS.get(label, re.sub(r"[:_-]", " ", label))
+
+
+def keyword_ids(tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
+    """Returns for each located finding the tokens of the words that its patches say.
+
+    They are words of the reports and shared between findings: "left" read off one has been learned for all.
+    """
+    return [tokenizer.encode(f" {said(label)}", add_special_tokens=False) for label in LABELS]
+
+
 def embed(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, ids_BL: Tensor, strengths_BPK: Tensor) -> Tensor:
     """Returns input embeddings (B, L, D) in which image tokens are the keywords that their patches say.
 
-    A patch is [nothing] plus, for each finding, its strength times the way from [nothing] to the finding's keyword:
-    linear in the strengths, so that a linear projector can write the same.
+    A patch is [nothing] plus, for each finding, its strength times the way from [nothing] to the finding's words, which
+    lie on each other as in a bag: linear in the strengths, so that a linear projector can write the same.
     """
     table = model.model.embed_tokens
-    words_KD = table(torch.tensor(tokenizer.convert_tokens_to_ids(list(KEYWORDS))))
-    patches_BPD = words_KD[0] + strengths_BPK @ (words_KD[1:] - words_KD[0])
+    nothing_D = table(torch.tensor(tokenizer.convert_tokens_to_ids(NOTHING)))
+    bags = [table(torch.tensor(ids)).sum(dim=0) / math.sqrt(len(ids)) for ids in keyword_ids(tokenizer)]
+    patches_BPD = nothing_D + strengths_BPK @ (torch.stack(bags) - nothing_D)
     image_BL1 = (ids_BL == tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))[..., None]
     embedded_BLD: Tensor = table(ids_BL).masked_scatter(image_BL1, patches_BPD)
     return embedded_BLD
@@ -277,12 +314,14 @@ def _train(
     bar: Progress,
 ) -> float:
     rng = np.random.default_rng(seed)
-    teller, shuffle = Teller(tokenizer, lessons, recipe, rng), Shuffle(len(lessons), rng)
+    teller = Teller(tokenizer, lessons, recipe, rng)
+    weights_N = np.array([recipe.plain + len(lesson.kinds) for lesson in lessons])
     optimizer = make_adamw(model.parameters(), recipe.lr, recipe.weight_decay)
     task, running = bar.add_task("language model", total=recipe.steps), math.nan
     for step in range(recipe.steps):
         warm_cosine(optimizer, recipe.lr, step, recipe.steps)
-        chosen = shuffle.take(recipe.batch)
+        # Studies with several findings teach more reading a row; how common they are, the stages will teach.
+        chosen = rng.choice(len(lessons), recipe.batch, p=weights_N / weights_N.sum()).tolist()
         rows = teller.rows(chosen)
         loss = telling_loss(model, rows, embed(model, tokenizer, rows.ids_BL, teller.strengths(chosen)))
         optimizer.zero_grad()

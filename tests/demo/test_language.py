@@ -10,7 +10,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cxr_lightning.demo.language import (
-    KEYWORDS,
     QUESTIONS,
     LanguageRecipe,
     Teller,
@@ -22,6 +21,7 @@ from cxr_lightning.demo.language import (
 )
 from cxr_lightning.demo.lessons import read_lessons
 from cxr_lightning.demo.tower import TowerRecipe, prepare_tower
+from cxr_lightning.evaluation.findings import LABELS
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.stream.conversation import render
@@ -29,7 +29,7 @@ from cxr_lightning.stream.encode import ALIGNMENT_PROMPT
 
 pytestmark = pytest.mark.quick
 
-TOY = LanguageRecipe(width=32, layers=1, vocabulary=400, grid=4, steps=3, batch=4, tellings=2)
+TOY = LanguageRecipe(width=32, layers=1, vocabulary=400, grid=4, steps=3, batch=4, tellings=2, lists=0)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_tellings_do_not_see_each_other(folder: Path, archive: Path) -> None:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     teller = Teller(tokenizer, read_lessons(archive), TOY, np.random.default_rng(0))
     rows = teller.rows([0])
-    strengths = torch.zeros(1, TOY.patches, len(KEYWORDS) - 1)
+    strengths = torch.zeros(1, TOY.patches, len(LABELS))
     second = (rows.positions_BL[0] == TOY.patches + len(tokenizer.encode("<s><|user|>\n"))).nonzero()[1, 0]
     states = []
     for token in (7, 8):
