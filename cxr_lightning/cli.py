@@ -68,6 +68,7 @@ def run(args: Sequence[str]) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if not sys.stderr.isatty():  # loading bars are for eyes; in a log they are noise
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         _call(args[0], verb, list(args[1:]))
     except (ValueError, OSError) as error:

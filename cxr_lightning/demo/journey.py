@@ -52,7 +52,7 @@ class Size:
     seed: int = 0
 
 
-def demo(out: Path = Path("demo"), *, size: Size = Size(), ranks: int = 2) -> None:  # noqa: B008 (frozen)
+def demo(*, out: Path = Path("demo"), size: Size = Size(), ranks: int = 2) -> None:  # noqa: B008 (frozen)
     """Show the whole journey on drawn radiographs, on this machine's CPU, in about a quarter of an hour.
 
     Draws phantoms, packs them into shards, prepares a tiny vision tower and language model, trains both stages under DeepSpeed ZeRO-2,
@@ -66,7 +66,7 @@ def demo(out: Path = Path("demo"), *, size: Size = Size(), ranks: int = 2) -> No
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a rank a core; more threads would fight for them
     out.mkdir(parents=True, exist_ok=True)
     _remember(out, size)
-    console, began = Console(stderr=True), time.perf_counter()
+    console, began = Console(stderr=True, soft_wrap=True), time.perf_counter()
     for number, station in enumerate(stations(out, size, ranks), start=1):
         console.rule(f"[bold]{number}. {station.title}", align="left")
         if station.note:
@@ -108,18 +108,37 @@ def stations(out: Path, size: Size, ranks: int) -> list[Station]:
     first, second = (out / name for name in ("stage1", "stage2"))
     parts = ["--model.source.vision", out / "tower", "--model.source.language", out / "language"]
     shared = ["--data.shards", shards, "--trainer.devices", ranks, "--ckpt_path", "auto"]
-    align = ["fit", "--config", _HERE / "stage1.yaml", *parts, "--data.epochs", size.align_epochs, "--run", first, *shared]
+    align = [
+        "fit",
+        "--config",
+        _HERE / "stage1.yaml",
+        *parts,
+        "--data.epochs",
+        size.align_epochs,
+        "--run",
+        first,
+        *shared,
+    ]
     instruct = ["fit", "--config", _HERE / "stage2.yaml", "--model.init_from", first]
     instruct += ["--data.epochs", size.instruct_epochs, "--run", second, *shared]
     score = ["evaluate", model, shards, "--out", out, "--runs", json.dumps([str(first), str(second)])]
     return [
         Station("Phantoms: radiographs with reports and known findings", archive / "studies.jsonl", _verb(draw)),
         Station("Shards: reports cleaned, images and summaries packed", shards, _verb(pack)),
-        Station("Preparation: a tower that sees, a language model that writes", out / "language", _prepare(out, size), _PREPARE),
+        Station(
+            "Preparation: a tower that sees, a language model that writes",
+            out / "language",
+            _prepare(out, size),
+            _PREPARE,
+        ),
         Station("Stage 1, alignment: only the projector learns", first / "done", _verb(align, first / "done")),
-        Station("Stage 2, instruction tuning: LoRA and the projector", second / "done", _verb(instruct, second / "done")),
+        Station(
+            "Stage 2, instruction tuning: LoRA and the projector", second / "done", _verb(instruct, second / "done")
+        ),
         Station("Export: merged, proven, ready to serve", model, _verb(["export", second, "--out", model])),
-        Station("Evaluation: patients never seen, other patients' images, no image", out / "metrics.json", _verb(score)),
+        Station(
+            "Evaluation: patients never seen, other patients' images, no image", out / "metrics.json", _verb(score)
+        ),
     ]
 
 
@@ -142,8 +161,13 @@ def _prepare(out: Path, size: Size) -> Callable[[Console], None]:
     def run(console: Console) -> None:
         names = ["tower", "language"]
         logs = {name: (out / f"{name}.log").open("w") for name in names}
-        with console.status(f"Training both side by side; {out}/tower.log and {out}/language.log tell how far they are"):
-            jobs = {name: subprocess.Popen(_preparation(name, out, size), stdout=logs[name], stderr=subprocess.STDOUT) for name in names}
+        with console.status(
+            f"Training both side by side; {out}/tower.log and {out}/language.log tell how far they are"
+        ):
+            jobs = {
+                name: subprocess.Popen(_preparation(name, out, size), stdout=logs[name], stderr=subprocess.STDOUT)
+                for name in names
+            }
             codes = {name: job.wait() for name, job in jobs.items()}
         for name in names:
             logs[name].close()
@@ -165,7 +189,9 @@ def _remember(out: Path, size: Size) -> None:
     """Keeps the settings beside the products, so that two demos never mix."""
     record, settings = out / "settings.json", asdict(size)
     if record.exists() and json.loads(record.read_text()) != settings:
-        raise OtherDemoError(f"{out} holds a demo of other settings ({record}). Remedy: delete {out}, or name another folder.")
+        raise OtherDemoError(
+            f"{out} holds a demo of other settings ({record}). Remedy: delete {out}, or name another folder."
+        )
     record.write_text(json.dumps(settings, indent=2) + "\n")
 
 

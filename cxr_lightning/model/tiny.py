@@ -42,7 +42,7 @@ CHAT_TEMPLATE = (
 
 
 def write_tower(
-    folder: Path, name: TowerName = "siglip", *, image_size: int = 32, width: int = 32, seed: int = 0
+    folder: Path, name: TowerName = "siglip", *, image_size: int = 32, patch: int = 8, width: int = 32, seed: int = 0
 ) -> Path:
     """Writes a random vision tower with its image processor.
 
@@ -50,6 +50,7 @@ def write_tower(
         folder: Where to.
         name: The family.
         image_size: Side of the input in pixels.
+        patch: Side of a patch in pixels; Swin has its own.
         width: Hidden width.
         seed: Seed of the weights.
 
@@ -65,13 +66,13 @@ def write_tower(
     }
     tower: Any
     if name == "clip":
-        tower = CLIPVisionModel(CLIPVisionConfig(**common, intermediate_size=2 * width, patch_size=8))
+        tower = CLIPVisionModel(CLIPVisionConfig(**common, intermediate_size=2 * width, patch_size=patch))
     elif name == "siglip":
         tower = SiglipVisionModel(
-            SiglipVisionConfig(**common, intermediate_size=2 * width, patch_size=8, vision_use_head=False)
+            SiglipVisionConfig(**common, intermediate_size=2 * width, patch_size=patch, vision_use_head=False)
         )
     elif name == "dinov2":
-        tower = Dinov2Model(Dinov2Config(**common, mlp_ratio=2, patch_size=8))
+        tower = Dinov2Model(Dinov2Config(**common, mlp_ratio=2, patch_size=patch))
     else:
         config = SwinConfig(
             image_size=image_size, patch_size=4, embed_dim=width // 2, depths=[1, 1], num_heads=[1, 2], window_size=2

@@ -171,6 +171,7 @@ _NOTHING_TO_MEND = (
     ".*args parameter is intended to run from within Python.*",
     ".*isinstance.treespec, LeafSpec.*",
     ".*torch.distributed.* is deprecated.*",
+    ".*srun. command is available on your system.*",
     ".*does not have many workers.*",
     ".*in eval mode at the start of training.*",
     ".*smaller than the logging interval.*",
