@@ -53,8 +53,6 @@ TEMPLATE = (
     "{{ '<|' + message['role'] + '|>\\n' + message['content'] + eos_token + '\\n' }}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|assistant|>\\n' }}{%- endif -%}"
 )
-LIST = "List the findings in keywords."
-"""Asked in the preparation only: its short answers are all reading and no style, so reading is learned sooner."""
 QUESTIONS = (*DESCRIBE, ALIGNMENT_PROMPT.removeprefix(f"{IMAGE_TOKEN}\n"))
 
 
@@ -70,7 +68,6 @@ class LanguageRecipe:
         steps: Training steps.
         batch: Pictures a step.
         tellings: Reports a picture, each told without seeing the others.
-        lists: Lists of keywords a picture, told likewise.
         plain: Weight of a study without findings, where each finding of a study weighs 1, in what is drawn to train on.
         lr: Highest learning rate.
         weight_decay: Decay of matrices.
@@ -83,12 +80,11 @@ class LanguageRecipe:
     layers: int = 4
     vocabulary: int = 900
     grid: int = 8
-    steps: int = 800
+    steps: int = 700
     batch: int = 16
     tellings: int = 3
-    lists: int = 1
     plain: float = 0.5
-    lr: float = 2e-3
+    lr: float = 3e-3
     weight_decay: float = 0.05
     missed: float = 0.15
     noise: float = 0.1
@@ -169,7 +165,7 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFas
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator([*texts, *QUESTIONS, LIST], trainer)
+    bpe.train_from_iterator([*texts, *QUESTIONS], trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=BEGIN, eos_token=END, pad_token=PAD)
     tokenizer.chat_template = TEMPLATE
     return tokenizer
@@ -217,7 +213,7 @@ class Teller:
         rng: np.random.Generator,
     ) -> None:
         self._tokenizer, self._lessons, self._recipe, self._rng = tokenizer, lessons, recipe, rng
-        *self._questions, self._list = [self._ids(f"\n{asked}{END}\n{ASSISTANT}\n") for asked in (*QUESTIONS, LIST)]
+        self._questions = [self._ids(f"\n{asked}{END}\n{ASSISTANT}\n") for asked in QUESTIONS]
         self._picture = self._ids(f"{BEGIN}{USER}\n" + IMAGE_TOKEN * recipe.patches)
         self._shown = [patch_labels(lesson.boxes, recipe.grid).reshape(recipe.patches, -1) for lesson in lessons]
 
@@ -247,13 +243,10 @@ class Teller:
         return ids, targets, positions, telling
 
     def _tellings(self, number: int) -> Iterator[tuple[list[int], list[int]]]:
-        """Yields question and answer of each telling: the summary, the same retold, lists of keywords."""
+        """Yields question and answer of each telling: the summary, then the same retold."""
         for turn in range(self._recipe.tellings):
             told = self._lessons[number].summary if turn == 0 else self._retold(number)
             yield self._questions[self._rng.integers(len(self._questions))], self._ids(told + END)
-        for _ in range(self._recipe.lists):
-            kinds = self._rng.permutation(sorted(self._lessons[number].kinds)).astype(int)
-            yield self._list, self._ids((", ".join(said(LABELS[kind]) for kind in kinds) or "nothing") + END)
 
     def _retold(self, number: int) -> str:
         """Tells the same sentences in another order; only what the keywords say can tell which come."""

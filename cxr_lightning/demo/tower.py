@@ -58,7 +58,7 @@ class TowerRecipe:
     heads: int = 4
     side: int = 128
     patch: int = 16
-    steps: int = 3000
+    steps: int = 4000
     batch: int = 16
     lr: float = 1.5e-3
     weight_decay: float = 0.05

@@ -29,7 +29,7 @@ from cxr_lightning.stream.encode import ALIGNMENT_PROMPT
 
 pytestmark = pytest.mark.quick
 
-TOY = LanguageRecipe(width=32, layers=1, vocabulary=400, grid=4, steps=3, batch=4, tellings=2, lists=0)
+TOY = LanguageRecipe(width=32, layers=1, vocabulary=400, grid=4, steps=3, batch=4, tellings=2)
 
 
 @pytest.fixture(scope="module")
