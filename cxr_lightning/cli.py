@@ -35,12 +35,20 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("the whole journey on drawn radiographs, on this machine's CPU", "cxr_lightning.demo.journey", "demo"),
-    "phantoms": Verb("draw chest radiographs with reports and known findings", "cxr_lightning.phantoms.archive", "draw"),
+    "phantoms": Verb(
+        "draw chest radiographs with reports and known findings", "cxr_lightning.phantoms.archive", "draw"
+    ),
     "pack": Verb("pack studies into indexed WebDataset shards", "cxr_lightning.shards.packing", "pack"),
-    "fit": Verb("train a stage: projector alignment or instruction tuning", "cxr_lightning.training.fit", "fit", parses=True),
-    "export": Verb("merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"),
+    "fit": Verb(
+        "train a stage: projector alignment or instruction tuning", "cxr_lightning.training.fit", "fit", parses=True
+    ),
+    "export": Verb(
+        "merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"
+    ),
     "describe": Verb("answer about a radiograph: PNG, JPEG or DICOM", "cxr_lightning.serve.describe", "describe"),
-    "evaluate": Verb("score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"),
+    "evaluate": Verb(
+        "score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"
+    ),
 }
 
 

@@ -59,7 +59,16 @@ def runs(shards: Path, parts: dict[str, str], tmp_path_factory: pytest.TempPathF
     from tests.fitting import options, run_ranks
 
     folder = tmp_path_factory.mktemp("runs")
-    few = ["--trainer.devices", "1", "--trainer.max_steps", "6", "--checkpoint.every_n_steps", "3", "--model.optim.lr", "0.02"]
+    few = [
+        "--trainer.devices",
+        "1",
+        "--trainer.max_steps",
+        "6",
+        "--checkpoint.every_n_steps",
+        "3",
+        "--model.optim.lr",
+        "0.02",
+    ]
     first = [*options(1, shards, folder / "stage1", parts), *few]
     second = [*options(2, shards, folder / "stage2"), "--model.init_from", str(folder / "stage1"), *few]
     run_ranks(1, [first, second], folder)

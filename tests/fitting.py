@@ -20,11 +20,15 @@ def cxr(*args: object, check: bool = True, seconds: float = 300) -> subprocess.C
     return done
 
 
-def options(stage: int, shards: Path, run: Path, parts: dict[str, str] | None = None, tower: str = "siglip") -> list[str]:
+def options(
+    stage: int, shards: Path, run: Path, parts: dict[str, str] | None = None, tower: str = "siglip"
+) -> list[str]:
     """Returns the arguments of a tiny `cxr fit` on CPU ranks: the shipped stage and scale, and tiny parts."""
     chosen = [
-        "--config", STAGES[stage], "--config", "configs/scale/cpu.yaml", "--data.shards", str(shards), "--run", str(run),
-        "--data.global_batch", "8", "--data.micro_batch", "2", "--trainer.log_every_n_steps", "1", "--panels.studies", "0",
+        "--config", STAGES[stage], "--config", "configs/scale/cpu.yaml",
+        "--data.shards", str(shards), "--run", str(run),
+        "--data.global_batch", "8", "--data.micro_batch", "2",
+        "--trainer.log_every_n_steps", "1", "--panels.studies", "0",
     ]  # fmt: skip
     if parts is not None:
         chosen += ["--model.source.vision", parts[tower], "--model.source.language", parts["language"]]
@@ -45,5 +49,7 @@ def run_ranks(ranks: int, fits: list[list[str]], folder: Path) -> None:
     listed.write_text(json.dumps(fits))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     command = [sys.executable, *launch, "tests/ranks.py", str(listed)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=500, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]

@@ -1,4 +1,7 @@
-"""The manifest: which files make a checkpoint, their sizes and checksums. It is written last; without it nothing is read."""
+"""The manifest: which files make a checkpoint, their sizes and checksums.
+
+It is written last; without it nothing is read.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def write(folder: Path) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Returns whether a folder's manifest is there and every listed file has its size (cheap; contents are not read)."""
+    """Returns whether the manifest is there and every listed file has its size (cheap; contents are not read)."""
     try:
         files = json.loads((folder / NAME).read_text())["files"]
         return all((folder / name).stat().st_size == entry["bytes"] for name, entry in files.items())
@@ -43,7 +46,8 @@ def verify(folder: Path) -> None:
     for name, entry in json.loads((folder / NAME).read_text())["files"].items():
         if digest(folder / name) != entry["sha256"]:
             raise DamagedCheckpointError(
-                f"{folder / name} is not what was saved (its checksum differs). Remedy: delete {folder} and resume from an earlier step."
+                f"{folder / name} is not what was saved (its checksum differs). "
+                f"Remedy: delete {folder} and resume from an earlier step."
             )
 
 

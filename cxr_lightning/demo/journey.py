@@ -44,19 +44,19 @@ class Size:
     """
 
     studies: int = 3000
-    image: int = 256
+    image: int = 128
     tower_steps: int | None = None
     language_steps: int | None = None
-    align_epochs: float = 1.5
-    instruct_epochs: float = 3.0
+    align_epochs: float = 2.0
+    instruct_epochs: float = 7.0
     seed: int = 0
 
 
-def demo(*, out: Path = Path("demo"), size: Size = Size(), ranks: int = 2) -> None:  # noqa: B008 (frozen)
+def demo(*, out: Path = Path("demo"), size: Size = Size(), ranks: int = 2) -> None:
     """Show the whole journey on drawn radiographs, on this machine's CPU, in about a quarter of an hour.
 
-    Draws phantoms, packs them into shards, prepares a tiny vision tower and language model, trains both stages under DeepSpeed ZeRO-2,
-    exports the merged model, and scores what it writes about patients it never saw.
+    Draws phantoms, packs them into shards, prepares a tiny vision tower and language model, trains both stages under
+    DeepSpeed ZeRO-2, exports the merged model, and scores what it writes about patients it never saw.
 
     Args:
         out: Folder for everything; open its index.html at the end.

@@ -54,7 +54,9 @@ Licences of the base models and of the data apply; neither is changed by trainin
 """
 
 
-def model_card(provenance: dict[str, Any], *, title: str, run: str, checkpoint: str, proof: list[tuple[str, str]]) -> str:
+def model_card(
+    provenance: dict[str, Any], *, title: str, run: str, checkpoint: str, proof: list[tuple[str, str]]
+) -> str:
     """Returns the card's text.
 
     Args:
@@ -65,7 +67,9 @@ def model_card(provenance: dict[str, Any], *, title: str, run: str, checkpoint: 
         proof: Claims and findings of the export's checks.
     """
     model, lora = provenance["model"], provenance["lora"]
-    parts = [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
+    parts = (
+        [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
+    )
     inherits = provenance["inherits"]
     return _TEXT.format(
         title=title,
@@ -82,6 +86,8 @@ def model_card(provenance: dict[str, Any], *, title: str, run: str, checkpoint: 
         shards=provenance["data"]["fingerprint"][:16],
         samples=provenance["data"]["samples"],
         commit=provenance["commit"] or "unknown",
-        inherits="nothing" if inherits is None else f"{inherits['provenance']['stage']} run, {inherits['provenance']['created']}",
+        inherits="nothing"
+        if inherits is None
+        else f"{inherits['provenance']['stage']} run, {inherits['provenance']['created']}",
         proof="\n".join(f"- {claim}: {found}" for claim, found in proof),
     )

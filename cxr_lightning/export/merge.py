@@ -36,7 +36,7 @@ def merged_state(model: Any, lora: Lora | None) -> dict[str, Tensor]:
 
 
 def clean_model(model: Any, lora: Lora | None) -> Any:
-    """Returns the merged model as a plain Hugging Face model; a linear projector in the two-layer form that servers know.
+    """Returns the merged model as a plain Hugging Face model, a linear projector in the two layers that servers know.
 
     Args:
         model: The trained model, adapters in place.

@@ -32,7 +32,9 @@ class ExportExistsError(ValueError):
     """The output folder holds something already."""
 
 
-def export(run: Path, *, out: Path, dtype: Precision = "auto", max_shard_size: str = "5GB", overwrite: bool = False) -> None:
+def export(
+    run: Path, *, out: Path, dtype: Precision = "auto", max_shard_size: str = "5GB", overwrite: bool = False
+) -> None:
     """Merge what a run learned into its base model, prove it, and write a complete folder.
 
     Args:
@@ -72,7 +74,11 @@ def _write(
     expected = trial_logits(model, inputs)
     family = vlm_family(model.config)
     vision_frozen = provenance["trainable"]["vision"] == "frozen"
-    vision = {name: value.detach() for name, value in model.named_parameters() if role_of(name, family) == "vision" and vision_frozen}
+    vision = {
+        name: value.detach()
+        for name, value in model.named_parameters()
+        if role_of(name, family) == "vision" and vision_frozen
+    }
     clean = clean_model(model, lora)
     clean.generation_config = _generation(processor, clean)
     clean.save_pretrained(folder, max_shard_size=max_shard_size)
@@ -116,6 +122,12 @@ def _generation(processor: Any, model: Any) -> GenerationConfig:
 
 def _dtype(run: Run, wish: Precision) -> torch.dtype:
     if wish != "auto":
-        return getattr(torch, wish)  # type: ignore[no-any-return]
+        return getattr(torch, wish)
     precision = str(run.provenance["precision"])
-    return torch.bfloat16 if precision.startswith("bf16") else torch.float16 if precision.startswith("16") else torch.float32
+    return (
+        torch.bfloat16
+        if precision.startswith("bf16")
+        else torch.float16
+        if precision.startswith("16")
+        else torch.float32
+    )

@@ -1,4 +1,7 @@
-"""The export proves itself before it says done: reloaded by plain transformers, it must be the model that was trained."""
+"""The export proves itself before it says done.
+
+Reloaded by plain transformers, it must be the model that was trained.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ def trial_inputs(processor: Any, image_size: int = 96) -> dict[str, Any]:
     """Returns a prompt with an image of fixed noise, to compare logits on."""
     noise = np.random.default_rng(0).integers(0, 256, (image_size, image_size), dtype=np.uint8)
     content = [{"type": "image"}, {"type": "text", "text": "Describe this chest radiograph."}]
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
     return dict(processor(images=[Image.fromarray(noise).convert("RGB")], text=text, return_tensors="pt"))
 
 
@@ -79,7 +84,9 @@ def prove(
         Check("prompt tokens are the trained ones", f"{again['input_ids'].numel()} tokens", _equal(again, inputs)),
         Check("vision weights are the base's", f"{len(vision) - len(changed)} of {len(vision)} bit-equal", not changed),
         Check("the projector is there", f"{len(projector)} tensors", bool(projector)),
-        Check("logits are the trained model's", f"largest difference {difference:.2g}", difference <= _TOLERANCE[dtype]),
+        Check(
+            "logits are the trained model's", f"largest difference {difference:.2g}", difference <= _TOLERANCE[dtype]
+        ),
     ]
     failed = [f"{check.what}: {check.found}" for check in checks if not check.holds]
     if failed:

@@ -1,9 +1,9 @@
 """Attention for packed rows: each sample of a row attends to itself alone.
 
 Several samples lie one behind another in one row, so no position is padding. A dense mask over the row would compute
-what it then hides (row length squared); here each segment is attended to on its own, one SDPA call a segment (SDPA takes
-its own FlashAttention kernel on CUDA). It is registered through transformers' attention interface, so the model's own
-code stays untouched, and calls without segments fall through to SDPA (generation, padded rows).
+what it then hides (row length squared); here each segment is attended to on its own, one SDPA call a segment (SDPA
+takes its own FlashAttention kernel on CUDA). It is registered through transformers' attention interface, so the model's
+own code stays untouched, and calls without segments fall through to SDPA (generation, padded rows).
 """
 
 # Shapes: B rows (1 when packed), H heads, G key-value heads, L positions of the row, D head width.
@@ -58,9 +58,9 @@ def segment_attention(
     pieces = [
         nn.functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling, is_causal=True)
         for query, key, value in zip(
-            query_BHLD.split(segment_lengths, 2),
-            key_BGLD.split(segment_lengths, 2),
-            value_BGLD.split(segment_lengths, 2),
+            torch.split(query_BHLD, segment_lengths, 2),
+            torch.split(key_BGLD, segment_lengths, 2),
+            torch.split(value_BGLD, segment_lengths, 2),
             strict=True,
         )
     ]

@@ -1,7 +1,8 @@
-"""Builds the frozen base: a vision tower and a language model joined as one Hugging Face Llava, or a complete VLM as it is.
+"""Builds the frozen base: two parts joined, or a complete VLM as it is.
 
-What comes out is a plain `AutoModelForImageTextToText` with its processor, so nothing has to be converted between
-training and serving but the merge of what was learned.
+A vision tower and a language model are joined as one Hugging Face Llava. What comes out is a plain
+`AutoModelForImageTextToText` with its processor, so nothing has to be converted between training and serving but the
+merge of what was learned.
 """
 
 from __future__ import annotations
@@ -179,7 +180,8 @@ def _vision_config(source: ModelSource) -> Any:
     tower_family(config)
     if not hasattr(config, "hidden_size"):
         raise ModelSourceError(
-            f"The vision tower {source.vision} does not state its hidden_size. Remedy: choose a tower of another family."
+            f"The vision tower {source.vision} does not state its hidden_size. "
+            "Remedy: choose a tower of another family."
         )
     return config
 
@@ -196,7 +198,7 @@ def _require_image_token(processor: Any, source: ModelSource) -> None:
 
 
 def _forget_storage_format(config: Any) -> None:
-    """Drops how the base was stored (gguf, awq): the weights are plain now, and a server would refuse to load them."""
+    """Drops how the base was stored (gguf, awq): the weights are plain now; a server would refuse to load them."""
     for part in (config, getattr(config, "text_config", None), getattr(config, "vision_config", None)):
         if part is not None and getattr(part, "quantization_config", None) is not None:
             del part.quantization_config
@@ -213,6 +215,7 @@ def _open(auto_class: Any, name: str | None, option: str, **options: Any) -> Any
     except (OSError, ValueError, ImportError) as error:
         where = "the folder is there, but" if Path(folder).exists() else "there is no such folder, and as a hub name"
         raise ModelSourceError(
-            f"{option}={name}: {where} transformers cannot load it as {auto_class.__name__}: {str(error).splitlines()[0]} "
+            f"{option}={name}: {where} transformers cannot load it as {auto_class.__name__}: "
+            f"{str(error).splitlines()[0]} "
             f"Remedy: give {option} the folder of a Hugging Face model with config, weights and tokenizer."
         ) from error

@@ -7,7 +7,7 @@ pixels one token covers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cxr_lightning.model.source import SelectStrategy
@@ -43,15 +43,15 @@ _QWEN = VlmFamily(
     projector=("model.visual.merger.", "model.visual.deepstack_merger_list."),
     language=("model.language_model.", "lm_head."),
 )
-_TOWER_AND_PROJECTOR = {
-    "vision": ("model.vision_tower.",),
-    "projector": ("model.multi_modal_projector.",),
-    "language": ("model.language_model.", "lm_head."),
-}
+_TOWER_AND_PROJECTOR = VlmFamily(
+    vision=("model.vision_tower.",),
+    projector=("model.multi_modal_projector.",),
+    language=("model.language_model.", "lm_head."),
+)
 
 VLMS: dict[str, VlmFamily] = {
-    "llava": VlmFamily(**_TOWER_AND_PROJECTOR, packs=True),
-    "gemma3": VlmFamily(**_TOWER_AND_PROJECTOR),
+    "llava": replace(_TOWER_AND_PROJECTOR, packs=True),
+    "gemma3": _TOWER_AND_PROJECTOR,
     "qwen2_vl": _QWEN,
     "qwen2_5_vl": _QWEN,
     "qwen3_vl": _QWEN,
@@ -112,8 +112,8 @@ def tower_family(vision_config: Any) -> TowerFamily:
     """
     if vision_config.model_type not in TOWERS:
         raise UnknownFamilyError(
-            f"Vision towers of type {vision_config.model_type!r} are not known; known are {', '.join(TOWERS)}. Remedy: add "
-            "a row to TOWERS in cxr_lightning/model/families.py, or choose one of these towers."
+            f"Vision towers of type {vision_config.model_type!r} are not known; known are {', '.join(TOWERS)}. Remedy: "
+            "add a row to TOWERS in cxr_lightning/model/families.py, or choose one of these towers."
         )
     return TOWERS[vision_config.model_type]
 
@@ -122,7 +122,7 @@ def role_of(name: str, family: VlmFamily) -> Role:
     """Returns the role of a parameter by its name; the projector wins over the tower that contains it."""
     for role in ("projector", "vision", "language"):
         if name.startswith(getattr(family, role)):
-            return role  # type: ignore[return-value]
+            return role
     raise UnknownFamilyError(
         f"The parameter {name!r} is neither vision, projector nor language: the row in VLMS is incomplete."
     )

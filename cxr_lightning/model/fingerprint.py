@@ -13,7 +13,7 @@ _SAMPLE = 4096
 
 
 def fingerprint(named_tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Returns a digest of names, shapes and evenly spaced values of the tensors, the same for every data type of storage.
+    """Returns a digest of the tensors' names, shapes and evenly spaced values, the same for every data type of storage.
 
     Values are read as bfloat16, the coarsest type in use, so that a base loaded in float32 and in bfloat16 agree.
 

@@ -77,7 +77,8 @@ def add_adapters(model: nn.Module, lora: Lora, roles: tuple[Role, ...], family: 
         known = sorted({name.rsplit(".", 1)[-1] for name in in_role})
         raise NoLoraTargetError(
             f"No linear layer of {', '.join(roles)} is called {', '.join(lora.targets)}; its layers are called "
-            f"{', '.join(known) or '(there are none)'}. Remedy: set --model.lora.targets to some of these, or leave it empty for all."
+            f"{', '.join(known) or '(there are none)'}. "
+            "Remedy: set --model.lora.targets to some of these, or leave it empty for all."
         )
     config = LoraConfig(
         r=lora.rank,

@@ -24,7 +24,8 @@ class ModelSource:
 
     Attributes:
         base: Folder or hub name of a complete image-text-to-text model (LLaVA, Qwen-VL, Gemma 3, an export of ours).
-        vision: Folder or hub name of a vision tower (CLIP, SigLIP, DINOv2, ViT, Swin). Of a CLIP pair the vision half is taken.
+        vision: Folder or hub name of a vision tower (CLIP, SigLIP, DINOv2, ViT, Swin). Of a CLIP pair the vision half
+            is taken.
         language: Folder, hub name, or `.gguf` file of a causal language model.
         projector: `linear` is one matrix (XrayGPT), `mlp` two with GELU between (LLaVA 1.5).
         vision_layer: Which of the tower's hidden states the projector reads; None takes the family's custom.
@@ -48,12 +49,14 @@ class ModelSource:
         if self.base is not None and some:
             raise ModelSourceError(
                 f"Both a complete model (base={self.base}) and parts (vision={self.vision}, language={self.language}) "
-                "are named. Remedy: keep --model.source.base, or keep --model.source.vision with --model.source.language."
+                "are named. Remedy: keep --model.source.base, or keep --model.source.vision with "
+                "--model.source.language."
             )
         if self.base is None and not parts:
             raise ModelSourceError(
-                f"The model is not fully named (base={self.base}, vision={self.vision}, language={self.language}). Remedy: set "
-                "--model.source.vision and --model.source.language to join two parts, or --model.source.base for a complete VLM."
+                f"The model is not fully named (base={self.base}, vision={self.vision}, language={self.language}). "
+                "Remedy: set --model.source.vision and --model.source.language to join two parts, or "
+                "--model.source.base for a complete VLM."
             )
 
     @property

@@ -41,7 +41,7 @@ class Trainable:
 
     def choice(self, role: Role) -> Choice:
         """Returns the choice for one role."""
-        return getattr(self, role)  # type: ignore[no-any-return]
+        return getattr(self, role)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the choice as it stands in `run.json`."""

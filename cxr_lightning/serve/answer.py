@@ -30,10 +30,15 @@ class Answerer:
     """
 
     def __init__(self, folder: Path, device: str | None = None) -> None:
-        lacking = [name for name in ("config.json", "processor_config.json", "tokenizer_config.json") if not (folder / name).is_file()]
+        lacking = [
+            name
+            for name in ("config.json", "processor_config.json", "tokenizer_config.json")
+            if not (folder / name).is_file()
+        ]
         if lacking:
             raise NotAnExportError(
-                f"{folder} lacks {', '.join(lacking)}, so it is not a complete model. Remedy: give the folder of `cxr export RUN --out DIR`."
+                f"{folder} lacks {', '.join(lacking)}, so it is not a complete model. "
+                "Remedy: give the folder of `cxr export RUN --out DIR`."
             )
         self.processor = AutoProcessor.from_pretrained(folder)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")

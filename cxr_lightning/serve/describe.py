@@ -7,7 +7,9 @@ from pathlib import Path
 from cxr_lightning.serve.answer import QUESTION, Answerer
 
 
-def describe(model: Path, image: Path, *, question: str = QUESTION, max_new_tokens: int = 256, device: str | None = None) -> None:
+def describe(
+    model: Path, image: Path, *, question: str = QUESTION, max_new_tokens: int = 256, device: str | None = None
+) -> None:
     """Ask an exported model about one radiograph and print its answer.
 
     The answer is a language model's, not a radiologist's: for research, not for care.

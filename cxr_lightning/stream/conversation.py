@@ -6,8 +6,11 @@ it with and without it, so no template has to be known here; a template that rew
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from cxr_lightning.shards.contract import Turn
 
 IMAGE_MARK = "<image>"
 """Stands in shards where an image stands; the family's own token replaces it when a template renders it."""
@@ -30,7 +33,7 @@ class Piece:
     answer: bool
 
 
-def as_messages(turns: list[dict[str, str]]) -> list[dict[str, Any]]:
+def as_messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """Returns stored turns as Hugging Face messages, in which images are parts of the content.
 
     Args:
@@ -49,7 +52,7 @@ def as_messages(turns: list[dict[str, str]]) -> list[dict[str, Any]]:
     return messages
 
 
-def render(processor: Any, turns: list[dict[str, str]]) -> list[Piece]:
+def render(processor: Any, turns: Sequence[Turn]) -> list[Piece]:
     """Renders a conversation by the processor's chat template and cuts it where answers begin and end.
 
     Args:
@@ -57,8 +60,8 @@ def render(processor: Any, turns: list[dict[str, str]]) -> list[Piece]:
         turns: The conversation; assistant turns are answers.
 
     Returns:
-        The pieces; joined they are the whole text. Whatever a template writes after the end token of the last answer is dropped: no
-        server ever shows it to the model.
+        The pieces; joined they are the whole text. Whatever a template writes after the end token of the last answer
+        is dropped: no server ever shows it to the model.
 
     Raises:
         UnstableTemplateError: If the text of a conversation's beginning is not the beginning of its text.
@@ -74,8 +77,9 @@ def render(processor: Any, turns: list[dict[str, str]]) -> list[Piece]:
         after = _apply(processor, messages[: number + 1], prompt=False)
         if not (before.startswith(done) and after.startswith(before)):
             raise UnstableTemplateError(
-                f"The chat template does not extend what it wrote when turn {number + 1} is added, so answers cannot be told from "
-                "prompts. Remedy: give --model.source.chat_template a template that writes every turn the same way."
+                f"The chat template does not extend what it wrote when turn {number + 1} is added, so answers "
+                "cannot be told from prompts. "
+                "Remedy: give --model.source.chat_template a template that writes every turn the same way."
             )
         answer, tail = after[len(before) :], ""
         if end and end in answer:

@@ -27,7 +27,8 @@ class ShardDataModule(pl.LightningDataModule):
 
     Args:
         shards: Folder with `index.json` and the tars.
-        global_batch: Samples an optimizer step sees over all ranks and accumulation; the number of ranks never changes it.
+        global_batch: Samples an optimizer step sees over all ranks and accumulation; the number of ranks never changes
+            it.
         micro_batch: Samples a rank computes at once.
         epochs: Passes over the training split; may be a fraction.
         layout: `packed` lays samples end to end in a row, `padded` one a row; `auto` packs where the family can.
@@ -142,8 +143,9 @@ class ShardDataModule(pl.LightningDataModule):
         for name, now in self._identity().items():
             if state_dict[name] != now:
                 raise OtherShardsError(
-                    f"The checkpoint was made with {name}={state_dict[name]}, now it is {now}: the stream would go on with other "
-                    "samples. Remedy: resume with the same --data.shards, --data.global_batch and --data.seed, or start a new run."
+                    f"The checkpoint was made with {name}={state_dict[name]}, now it is {now}: the stream would go on "
+                    "with other samples. Remedy: resume with the same --data.shards, --data.global_batch and "
+                    "--data.seed, or start a new run."
                 )
         self.first_step = int(state_dict["step"])
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from cxr_lightning.shards.contract import Turn
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.conversation import IMAGE_MARK, Piece, render
 
@@ -40,7 +41,8 @@ class Encoded:
         key: The sample's key, for messages.
         ids_L: Token ids, images expanded.
         targets_L: The next token at each position, or -100 where the loss does not look.
-        vision: The image processor's tensors (`pixel_values`, and what the family needs beside), each with I rows or more.
+        vision: The image processor's tensors (`pixel_values`, and what the family needs beside), each with I rows or
+            more.
         truncated: Whether the answer was cut at the length limit.
     """
 
@@ -69,7 +71,7 @@ class Encoder:
         self.processor, self.text, self.max_tokens = processor, text, max_tokens
         self._image_token = getattr(processor, "boi_token", None) or processor.image_token
 
-    def turns(self, sample: RawSample) -> list[dict[str, str]]:
+    def turns(self, sample: RawSample) -> list[Turn]:
         """Returns the conversation that a sample teaches at this stage.
 
         A study that brought only questions and answers has no summary; it aligns by those.

@@ -1,7 +1,7 @@
 """The loaders of one rank: equal steps everywhere, order from `Order`, work in parallel from any number of workers.
 
-A worker fetches a whole optimizer step of its rank at once (all micro-batches of the accumulation), because the loss is divided
-by the step's supervised tokens and they must be known before the first backward pass.
+A worker fetches a whole optimizer step of its rank at once (all micro-batches of the accumulation), because the loss is
+divided by the step's supervised tokens and they must be known before the first backward pass.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -18,6 +19,8 @@ from cxr_lightning.stream.encode import IGNORED, Encoder
 from cxr_lightning.stream.order import Order, share
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout, collate
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def validate_loader(
     return _data_loader(batches, range(len(batches)), workers, prefetch)
 
 
-def _data_loader(dataset: Dataset[object], items: range, workers: int, prefetch: int) -> DataLoader[object]:
+def _data_loader(dataset: Dataset[_Item], items: range, workers: int, prefetch: int) -> DataLoader[_Item]:
     # Items come back in the sampler's order whatever worker made them, so their number never changes the run.
     return DataLoader(
         dataset,

@@ -72,8 +72,9 @@ def accumulation(global_batch: int, micro_batch: int, ranks: int) -> int:
     """
     if micro_batch < 1 or global_batch % (micro_batch * ranks):
         raise BatchArithmeticError(
-            f"global_batch = micro_batch x ranks x accumulation has no solution: {global_batch} / ({micro_batch} x {ranks}) "
-            f"= {global_batch / max(1, micro_batch * ranks):g}. Remedy: make --data.global_batch a multiple of {micro_batch * ranks}."
+            f"global_batch = micro_batch x ranks x accumulation has no solution: "
+            f"{global_batch} / ({micro_batch} x {ranks}) = {global_batch / max(1, micro_batch * ranks):g}. "
+            f"Remedy: make --data.global_batch a multiple of {micro_batch * ranks}."
         )
     return global_batch // (micro_batch * ranks)
 

@@ -23,8 +23,8 @@ class Batch(TypedDict):
     """One micro-batch of one rank.
 
     Attributes:
-        inputs: What the Hugging Face model's forward takes: `input_ids` (R, L), `pixel_values`, and by layout `position_ids` with
-            `segment_lengths`, or `attention_mask`.
+        inputs: What the Hugging Face model's forward takes: `input_ids` (R, L), `pixel_values`, and by layout
+            `position_ids` with `segment_lengths`, or `attention_mask`.
         targets_RL: The next token at each position, -100 where the loss does not look.
         supervised_in_step: Supervised tokens of this rank in the whole optimizer step, accumulation included.
         tokens: Real tokens in the batch.

@@ -53,7 +53,8 @@ class FitCli(LightningCLI):
             "--ckpt_path",
             type=str | None,
             default=None,
-            help="`last` goes on from the run's newest checkpoint, `auto` does so if there is one; or a checkpoint folder.",
+            help="`last` goes on from the run's newest checkpoint, `auto` does so if there is one; "
+            "or a checkpoint folder.",
         )
         parser.add_argument(
             "--validate_every_n_steps",
@@ -66,12 +67,12 @@ class FitCli(LightningCLI):
         parser.set_defaults(DEFAULTS)
 
     def before_instantiate_classes(self) -> None:
-        """Derives the accumulation from global batch, micro-batch and ranks, so that they cannot contradict each other."""
+        """Derives the accumulation from global batch, micro-batch and ranks, so they cannot contradict each other."""
         trainer, data = self.config.trainer, self.config.data
         if trainer.max_epochs != 1:
             raise EpochsBelongToDataError(
-                f"trainer.max_epochs={trainer.max_epochs}: the stream counts passes over the data. Remedy: leave trainer.max_epochs "
-                f"alone and set --data.epochs {trainer.max_epochs}."
+                f"trainer.max_epochs={trainer.max_epochs}: the stream counts passes over the data. "
+                f"Remedy: leave trainer.max_epochs alone and set --data.epochs {trainer.max_epochs}."
             )
         per_node = ranks_per_node(trainer.devices, trainer.accelerator)
         limit_threads(per_node, trainer.accelerator)
@@ -147,7 +148,8 @@ def _where_to_begin(run: Path, wish: str | None) -> str | None:
     newest = newest_checkpoint(run)
     if wish is None and newest is not None:
         raise RunError(
-            f"The run {run} was begun before (it has {newest.name}). Remedy: add --ckpt_path last to go on, or name another --run."
+            f"The run {run} was begun before (it has {newest.name}). "
+            "Remedy: add --ckpt_path last to go on, or name another --run."
         )
     if wish == "last" and newest is None:
         raise RunError(

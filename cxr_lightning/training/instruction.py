@@ -20,7 +20,8 @@ class InstructionModule(StageModule):
     """Tunes on conversations: LoRA on the language model, and the projector goes on learning.
 
     Args:
-        source: The base. Leave it out to take it from `init_from`; name a complete model (Qwen-VL) to start without stage 1.
+        source: The base. Leave it out to take it from `init_from`; name a complete model (Qwen-VL) to start without
+            stage 1.
         trainable: What learns.
         lora: Size and place of the adapters.
         optim: Optimizer and schedule.
@@ -40,9 +41,9 @@ class InstructionModule(StageModule):
     ) -> None:
         if init_from is None and (source is None or source.composed):
             raise StageOneMissingError(
-                "Stage 2 has no stage 1: the projector between vision tower and language model has not learned anything yet. Remedy: "
-                "train `cxr fit --config configs/stage1.yaml` first and give its run as --model.init_from, or name a complete "
-                "vision-language model as --model.source.base."
+                "Stage 2 has no stage 1: the projector between vision tower and language model has not learned "
+                "anything yet. Remedy: train `cxr fit --config configs/stage1.yaml` first and give its run as "
+                "--model.init_from, or name a complete vision-language model as --model.source.base."
             )
         if source is None:
             assert init_from is not None

@@ -102,7 +102,7 @@ class Monitor(pl.Callback):
             self._write(trainer, {"validate/loss": float(trainer.callback_metrics["validate/loss"])})
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        now, waited = time.perf_counter(), trainer.train_dataloader.waited  # type: ignore[union-attr]
+        now, waited = time.perf_counter(), trainer.train_dataloader.waited
         self.window.waited, self._waited_before = waited - self._waited_before, waited
         seconds, total = now - self._logged_at, self.window.over_ranks(pl_module.device)
         self.window, self._logged_at = Window(), now

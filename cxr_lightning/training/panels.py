@@ -31,7 +31,7 @@ class Panels(pl.Callback):
         self._validations += 0 if trainer.sanity_checking else 1
         if trainer.sanity_checking or not self.studies or self._validations % self.every_n_validations:
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule
         samples = data.first_samples(self.studies)
         if not samples:
             return
@@ -47,7 +47,7 @@ class Panels(pl.Callback):
             synced_ranks=trainer.world_size > 1,
         )
         for logger in trainer.loggers:
-            board = getattr(logger, "experiment", None)
+            board: Any = getattr(logger, "experiment", None)
             if trainer.is_global_zero and hasattr(board, "add_image"):
                 for number, (picture, turn, text) in enumerate(zip(pictures, turns, texts, strict=True)):
                     pixels_HWC = torch.from_numpy(np.array(picture[0]))

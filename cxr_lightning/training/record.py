@@ -33,7 +33,7 @@ class Record(pl.Callback):
         """Runs once model, data and ranks are known, before the first step."""
         if not trainer.is_global_zero:
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule
         console = Console(stderr=True)
         console.print(table(pl_module.counts, pl_module.trainable, pl_module.lora))
         if pl_module.inherits is not None:
@@ -44,8 +44,8 @@ class Record(pl.Callback):
             )
         micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
         console.print(
-            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} accumulated; "
-            f"first step {data.first_step}"
+            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
+            f"accumulated; first step {data.first_step}"
         )
         write_provenance(
             self.run,

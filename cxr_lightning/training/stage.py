@@ -83,7 +83,7 @@ class StageModule(pl.LightningModule):
         self.model = model
 
     def train(self, mode: bool = True) -> StageModule:
-        """Keeps a frozen model in evaluation mode: dropout and running averages of what does not learn stay as they are."""
+        """Keeps what is frozen in evaluation mode: its dropout stays off and its running averages stay as they are."""
         super().train(mode)
         if mode and self.model is not None:
             for module in self.model.modules():
@@ -96,7 +96,7 @@ class StageModule(pl.LightningModule):
         torch.manual_seed(zlib.crc32(f"{self.source.seed}/{batch_idx}/{self.trainer.global_rank}".encode()))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Returns the loss of a micro-batch, scaled so that the engine's averages give the mean over the global batch."""
+        """Returns a micro-batch's loss, scaled so that the engine's averages give the mean over the global batch."""
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._step_tokens = self._sum_over_ranks(torch.tensor(float(batch["supervised_in_step"])))
         loss_sum = next_token_sum(self.model, batch["inputs"], batch["targets_RL"])

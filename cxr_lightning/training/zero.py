@@ -154,8 +154,8 @@ class ZeroStrategy(DeepSpeedStrategy):
         saved = len(list((folder / "checkpoint").glob("*zero_pp_rank_*optim_states.pt")))
         if saved and saved != self.world_size:
             raise OtherRanksError(
-                f"{folder} holds the optimizer state of {saved} ranks, and {self.world_size} are running. Remedy: resume with {saved} ranks, "
-                "or start a new run from its weights with --model.init_from."
+                f"{folder} holds the optimizer state of {saved} ranks, and {self.world_size} are running. "
+                f"Remedy: resume with {saved} ranks, or start a new run from its weights with --model.init_from."
             )
         return super().load_checkpoint(folder, weights_only)
 

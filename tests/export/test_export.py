@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cxr_lightning.checkpoint import manifest
-from cxr_lightning.checkpoint.runs import WEIGHTS, RunError, open_run
+from cxr_lightning.checkpoint.runs import RunError, open_run
 from cxr_lightning.checkpoint.weights import OtherBaseError
 from cxr_lightning.export.package import ExportExistsError, export
 from cxr_lightning.serve.answer import Answerer, NotAnExportError
@@ -53,7 +53,13 @@ def test_plain_transformers_writes_what_describe_writes(exported, phantoms):
 
 def test_the_folder_is_complete_and_holds_no_pickle(exported):
     names = {path.name for path in exported.iterdir()}
-    assert {"config.json", "generation_config.json", "tokenizer.json", "processor_config.json", "chat_template.jinja"} <= names
+    assert {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "processor_config.json",
+        "chat_template.jinja",
+    } <= names
     assert {"README.md", "provenance.json", "model.safetensors"} <= names
     assert not {path.suffix for path in exported.iterdir()} & {".bin", ".pt", ".pth", ".pkl"}
     assert "quantization_config" not in (exported / "config.json").read_text()

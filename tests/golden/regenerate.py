@@ -21,7 +21,9 @@ def main() -> None:
     for stage in (1, 2):
         curve = losses(folder / f"stage{stage}")
         text = "".join(f"{step} {loss:.7f}\n" for step, loss in sorted(curve.items()))
-        (GOLDEN / f"stage{stage}.txt").write_text(f"# step loss: tiny SigLIP and Llama, 2 CPU ranks, ZeRO-2, float32\n{text}")
+        (GOLDEN / f"stage{stage}.txt").write_text(
+            f"# step loss: tiny SigLIP and Llama, 2 CPU ranks, ZeRO-2, float32\n{text}"
+        )
         sys.stdout.write(f"stage {stage}\n{text}")
 
 

@@ -29,7 +29,12 @@ def make_shards(folder: Path) -> Path:
         ramp = np.add.outer(np.arange(48) * (number % 5), np.arange(40) * (number % 7)) + 3 * number
         Image.fromarray((ramp % 256).astype(np.uint8)).save(folder / "images" / f"{number}.png")
         report = " ".join(_SENTENCES[(number + step * step) % len(_SENTENCES)] for step in range(1 + number % 3))
-        row = {"study_id": f"s{number}", "patient_id": f"p{number}", "image": f"images/{number}.png", "report": f"FINDINGS: {report}"}
+        row = {
+            "study_id": f"s{number}",
+            "patient_id": f"p{number}",
+            "image": f"images/{number}.png",
+            "report": f"FINDINGS: {report}",
+        }
         rows.append({**row, "split": "train" if number < 40 else "validate"})
     (folder / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     pack("table", folder, out=folder / "shards", size=48, format="png", samples_per_shard=16, workers=1)

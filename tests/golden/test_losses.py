@@ -45,7 +45,9 @@ def curves(tmp_path_factory):
 @pytest.mark.ranks
 @pytest.mark.parametrize("stage", [1, 2])
 def test_losses_are_the_golden_ones(curves, stage):
-    golden = [line.split() for line in (GOLDEN / f"stage{stage}.txt").read_text().splitlines() if not line.startswith("#")]
+    golden = [
+        line.split() for line in (GOLDEN / f"stage{stage}.txt").read_text().splitlines() if not line.startswith("#")
+    ]
     assert len(golden) == STEPS
     for step, loss in golden:
         assert math.isclose(curves[f"stage{stage}-zero2"][int(step)], float(loss), abs_tol=TOLERANCE), (step, loss)

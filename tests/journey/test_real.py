@@ -29,7 +29,13 @@ def table(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table")
     lines = (real_data / "open" / "manifest.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    kept = [{**{name: row[name] for name in ("id", "group", "view", "report")}, "image": str(real_data / "open" / row["image"])} for row in rows]
+    kept = [
+        {
+            **{name: row[name] for name in ("id", "group", "view", "report")},
+            "image": str(real_data / "open" / row["image"]),
+        }
+        for row in rows
+    ]
     report = "Posteroanterior chest radiograph. The lungs are clear and the heart is of normal size."
     kept.append({"id": "dicom", "group": "dicom", "view": "PA", "report": report, "image": str(real_data / DICOM)})
     path = folder / "real.jsonl"
@@ -47,12 +53,14 @@ def test_both_stages_learn_on_real_radiographs(table, language, real_data, tmp_p
     split = ["--split.train", "0.9", "--split.validate", "0.05", "--split.test", "0.05"]
     cxr("pack", "table", table, "--out", tmp_path / "shards", "--size", 224, *names, *split)
     common = [
-        "--config", "configs/scale/cpu.yaml", "--data.shards", tmp_path / "shards", "--data.global_batch", "8", "--data.micro_batch", "4",
-        "--data.epochs", "3", "--data.max_tokens", "192", "--trainer.log_every_n_steps", "1", "--panels.studies", "1", "--panels.max_new_tokens", "8",
+        "--config", "configs/scale/cpu.yaml", "--data.shards", tmp_path / "shards",
+        "--data.global_batch", "8", "--data.micro_batch", "4", "--data.epochs", "3", "--data.max_tokens", "192",
+        "--trainer.log_every_n_steps", "1", "--panels.studies", "1", "--panels.max_new_tokens", "8",
     ]  # fmt: skip
     first, second = tmp_path / "stage1", tmp_path / "stage2"
     parts = ["--model.source.vision", tower, "--model.source.language", language]
-    cxr("fit", "--config", "configs/stage1.yaml", *common, *parts, "--run", first, "--trainer.max_steps", "4", seconds=600)
+    stage1 = ["--config", "configs/stage1.yaml", *common, *parts]
+    cxr("fit", *stage1, "--run", first, "--trainer.max_steps", "4", seconds=600)
     lora = ["--model.lora.rank", "16", "--model.lora.alpha", "32", "--model.optim.lr", "1e-3"]
     stage2 = ["--config", "configs/stage2.yaml", *common, "--model.init_from", first, *lora]
     cxr("fit", *stage2, "--run", second, "--trainer.max_steps", "14", seconds=800)

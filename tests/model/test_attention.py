@@ -34,7 +34,9 @@ def test_changing_one_sample_leaves_its_neighbours_bit_equal(parts):
         ids = torch.arange(10, 20)[None].clone()
         ids[0, 0] = first_token
         positions = torch.cat([torch.arange(4), torch.arange(6)])[None]
-        return model.model(input_ids=ids, position_ids=positions, segment_lengths=[4, 6], use_cache=False).last_hidden_state[0]
+        return model.model(
+            input_ids=ids, position_ids=positions, segment_lengths=[4, 6], use_cache=False
+        ).last_hidden_state[0]
 
     one, other = hidden(10), hidden(300)
     assert torch.equal(one[4:], other[4:])

@@ -62,7 +62,9 @@ def test_the_tower_may_learn_too(parts):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize(("width_V", "width_T", "activation"), [(8, 32, "relu"), (16, 32, "relu"), (24, 32, "linear"), (48, 32, "linear")])
+@pytest.mark.parametrize(
+    ("width_V", "width_T", "activation"), [(8, 32, "relu"), (16, 32, "relu"), (24, 32, "linear"), (48, 32, "linear")]
+)
 def test_a_linear_projector_is_two_layers_exactly(width_V, width_T, activation):
     torch.manual_seed(0)
     weight, bias, x = torch.randn(width_T, width_V), torch.randn(width_T), torch.randn(100, width_V)

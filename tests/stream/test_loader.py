@@ -12,26 +12,39 @@ from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.loader import Place, train_loader, validate_loader
 from cxr_lightning.stream.order import Order
 
+ALONE = Place(0, 1)
+
 
 @pytest.fixture(scope="module")
 def encoder(parts):
     return Encoder(load_processor(ModelSource(vision=parts["siglip"], language=parts["language"])), "summary", 1024)
 
 
-def batches(shards, encoder, place=Place(0, 1), workers=0, first=0):
+def batches(shards, encoder, place=ALONE, workers=0, first=0):
     split = read_index(shards).split("train")
     return list(
         train_loader(
-            split, encoder, Order(len(split), 8, 0), place, layout="packed", micro_batch=2, accumulation=4 // place.ranks,
-            first=first, last=5, workers=workers, prefetch=2,
-        )  # fmt: skip
+            split,
+            encoder,
+            Order(len(split), 8, 0),
+            place,
+            layout="packed",
+            micro_batch=2,
+            accumulation=4 // place.ranks,
+            first=first,
+            last=5,
+            workers=workers,
+            prefetch=2,
+        )
     )
 
 
 def test_workers_do_not_change_the_batches(shards, encoder):
     alone, helped = batches(shards, encoder), batches(shards, encoder, workers=2)
     assert [batch["keys"] for batch in alone] == [batch["keys"] for batch in helped]
-    assert all(torch.equal(a["inputs"]["input_ids"], b["inputs"]["input_ids"]) for a, b in zip(alone, helped, strict=True))
+    assert all(
+        torch.equal(a["inputs"]["input_ids"], b["inputs"]["input_ids"]) for a, b in zip(alone, helped, strict=True)
+    )
 
 
 def test_ranks_together_see_what_one_rank_sees(shards, encoder):
@@ -60,7 +73,11 @@ def test_it_begins_where_the_run_stands(shards, encoder):
 def test_validation_sees_each_sample_once_in_equal_steps(shards, encoder, ranks):
     split = read_index(shards).split("train")
     loaders = [
-        list(validate_loader(split, encoder, Place(rank, ranks), layout="padded", micro_batch=4, samples=37, workers=0, prefetch=2))
+        list(
+            validate_loader(
+                split, encoder, Place(rank, ranks), layout="padded", micro_batch=4, samples=37, workers=0, prefetch=2
+            )
+        )
         for rank in range(ranks)
     ]
     assert len({len(loader) for loader in loaders}) == 1

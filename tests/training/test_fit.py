@@ -23,7 +23,9 @@ LONG = ["--data.epochs", "6", "--trainer.max_steps", "24", "--checkpoint.every_n
 def kill_when(step: int, arguments: list[str], run: Path) -> None:
     """Starts a fit and kills all its processes, without warning, once a checkpoint is there."""
     command = [sys.executable, "-m", "cxr_lightning", "fit", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         end = time.monotonic() + 240
         while newest_checkpoint(run) is None or int(newest_checkpoint(run).name.removeprefix("step-")) < step:
@@ -111,5 +113,7 @@ def test_epochs_belong_to_the_stream(shards, parts, tmp_path, capfd):
 
 
 def test_nothing_to_go_on_from(shards, parts, tmp_path, capfd):
-    message = refusal(capfd, *options(1, shards, tmp_path / "run", parts), "--trainer.devices", "1", "--ckpt_path", "last")
+    message = refusal(
+        capfd, *options(1, shards, tmp_path / "run", parts), "--trainer.devices", "1", "--ckpt_path", "last"
+    )
     assert "no complete checkpoint to go on from" in message

@@ -21,7 +21,16 @@ def test_a_complete_model_needs_no_stage_one(shards, parts, tmp_path):
     processor = load_processor(source)
     load_model(source, processor).save_pretrained(tmp_path / "llava")
     processor.save_pretrained(tmp_path / "llava")
-    few = ["--trainer.devices", "1", "--trainer.max_steps", "5", "--model.optim.lr", "0.02", "--trainer.precision", "bf16-true"]
+    few = [
+        "--trainer.devices",
+        "1",
+        "--trainer.max_steps",
+        "5",
+        "--model.optim.lr",
+        "0.02",
+        "--trainer.precision",
+        "bf16-true",
+    ]
     run = tmp_path / "run"
     run_ranks(1, [[*options(2, shards, run), "--model.source.base", str(tmp_path / "llava"), *few]], tmp_path)
     assert losses(run)[5] < losses(run)[1]
