@@ -95,7 +95,7 @@ def _call(name: str, verb: Verb, args: list[str]) -> None:
     from jsonargparse import auto_cli, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    auto_cli(function, args=args, as_positional=True, prog=f"cxr {name}")
+    auto_cli(function, args=args, as_positional=True, prog=f"cxr {name}", allow_abbrev=False)
 
 
 def _help() -> str:

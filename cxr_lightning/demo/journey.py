@@ -161,14 +161,15 @@ def _prepare(out: Path, size: Size) -> Callable[[Console], None]:
     def run(console: Console) -> None:
         names = ["tower", "language"]
         logs = {name: (out / f"{name}.log").open("w") for name in names}
-        with console.status(
-            f"Training both side by side; {out}/tower.log and {out}/language.log tell how far they are"
-        ):
-            jobs = {
-                name: subprocess.Popen(_preparation(name, out, size), stdout=logs[name], stderr=subprocess.STDOUT)
-                for name in names
-            }
-            codes = {name: job.wait() for name, job in jobs.items()}
+        jobs = {
+            name: subprocess.Popen(_preparation(name, out, size), stdout=logs[name], stderr=subprocess.STDOUT)
+            for name in names
+        }
+        with console.status("Training both side by side") as status:
+            while any(job.poll() is None for job in jobs.values()):
+                status.update("; ".join(filter(None, (_last_line(out / f"{name}.log") for name in names))))
+                time.sleep(1)
+        codes = {name: job.returncode for name, job in jobs.items()}
         for name in names:
             logs[name].close()
             told = (out / f"{name}.log").read_text().strip()
@@ -177,6 +178,10 @@ def _prepare(out: Path, size: Size) -> Callable[[Console], None]:
             console.print(told.splitlines()[-1])
 
     return run
+
+
+def _last_line(path: Path) -> str:
+    return (path.read_text().strip().splitlines() or [""])[-1]
 
 
 def _preparation(name: str, out: Path, size: Size) -> list[str]:

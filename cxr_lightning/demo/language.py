@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cxr_lightning.demo.lessons import Lesson, patch_labels, read_lessons
-from cxr_lightning.demo.schedule import make_adamw, progress_bar, warm_cosine
+from cxr_lightning.demo.schedule import make_adamw, progress_bar, tell, warm_cosine
 from cxr_lightning.evaluation.findings import LABELS
 from cxr_lightning.model.templates import IMAGE_TOKEN
 from cxr_lightning.reports.conversations import DESCRIBE
@@ -322,7 +322,7 @@ def _train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        bar.update(task, advance=1, description=f"language model, loss {running:.2f}")
+        tell(bar, task, "language model", step, recipe.steps, running)
     return running
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import nn
 from torch.optim import AdamW
+
+log = logging.getLogger(__name__)
 
 
 class Shuffle:
@@ -62,3 +65,10 @@ def progress_bar() -> Progress:
     """Returns a progress bar that writes to stderr, so that stdout stays the caller's."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
+
+
+def tell(bar: Progress, task: TaskID, name: str, step: int, steps: int, loss: float) -> None:
+    """Moves the bar on; where nobody sees a bar, says every twentieth of the way how far the training is."""
+    bar.update(task, advance=1, description=f"{name}, loss {loss:.2f}")
+    if not bar.console.is_terminal and (step + 1) % max(1, steps // 20) == 0:
+        log.info("%s: step %d of %d, loss %.2f", name, step + 1, steps, loss)

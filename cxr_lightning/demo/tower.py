@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
 
 from cxr_lightning.demo.lessons import Lesson, patch_labels, read_lessons, read_pictures, study_labels
-from cxr_lightning.demo.schedule import Shuffle, make_adamw, progress_bar, warm_cosine
+from cxr_lightning.demo.schedule import Shuffle, make_adamw, progress_bar, tell, warm_cosine
 from cxr_lightning.evaluation.findings import LABELS
 from cxr_lightning.shards.splits import Fractions
 
@@ -223,7 +223,7 @@ def _train(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        bar.update(task, advance=1, description=f"vision tower, loss {running:.2f}")
+        tell(bar, task, "vision tower", step, recipe.steps, running)
     return running
 
 

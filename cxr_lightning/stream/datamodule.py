@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
-from cxr_lightning.shards.index import ShardIndex, read_index
+from cxr_lightning.shards.index import ShardIndex, read_index, verify
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.loader import Place, TrainLoader, train_loader, validate_loader
@@ -62,6 +62,7 @@ class ShardDataModule(pl.LightningDataModule):
         self.validate_samples, self.validate_split = validate_samples, validate_split
         self.workers, self.prefetch = workers, prefetch
         self.index: ShardIndex = read_index(self.shards)
+        verify(self.index, digests=False)  # presence and size now; each sample's checksum when it is read
         self.order = Order(len(self.index.split("train")), global_batch, seed)
         self.first_step = 0
         self._encoder: Encoder | None = None

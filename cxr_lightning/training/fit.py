@@ -92,7 +92,8 @@ class FitCli(LightningCLI):
             SaveCheckpoints(run, **self.config.checkpoint.as_dict()),
         ]
         # Lightning counts batches; whoever writes a configuration counts optimizer steps.
-        every = min(self.config.validate_every_n_steps, self.datamodule.order.steps(self.datamodule.epochs))
+        limit, steps = self.config.trainer.max_steps, self.datamodule.steps
+        every = min(self.config.validate_every_n_steps, steps if limit < 0 else min(steps, limit))
         return super().instantiate_trainer(
             check_val_every_n_epoch=None,
             val_check_interval=every * self.config.trainer.accumulate_grad_batches,
@@ -174,6 +175,8 @@ _NOTHING_TO_MEND = (
     ".*isinstance.treespec, LeafSpec.*",
     ".*torch.distributed.* is deprecated.*",
     ".*srun. command is available on your system.*",
+    ".*dataloader is not resumable.*",  # the position is in the checkpoint, not in the loader
+    ".*Total length of .* across ranks is zero.*",  # an empty validation split
     ".*does not have many workers.*",
     ".*in eval mode at the start of training.*",
     ".*smaller than the logging interval.*",

@@ -42,11 +42,6 @@ class Record(pl.Callback):
                 f"Begins with {len(pl_module.inherited_names)} tensors of {pl_module.inherits.folder} "
                 f"({pl_module.inherits.stage}, {pl_module.inherits.checkpoint().name}): {names} ..."
             )
-        micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
-        console.print(
-            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
-            f"accumulated; first step {data.first_step}"
-        )
         write_provenance(
             self.run,
             {
@@ -65,9 +60,20 @@ class Record(pl.Callback):
                     "seed": data.seed,
                     "max_tokens": data.max_tokens,
                 },
-                "ranks": ranks,
+                "ranks": trainer.world_size,
                 "precision": str(trainer.precision),
             },
+        )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Says how long the training is and where it begins, once a resumed run knows its place."""
+        if not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule
+        micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
+        Console(stderr=True).print(
+            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
+            f"accumulated; first step {data.first_step}"
         )
 
 

@@ -27,6 +27,12 @@ class SaveCheckpoints(Checkpoint):
             raise ValueError(f"checkpoint.every_n_steps={every_n_steps} and checkpoint.keep={keep} must be 1 or more.")
         self.run, self.every_n_steps, self.keep = Path(run), every_n_steps, keep
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Leaves the end open: Lightning would note that this was the last batch, and never go on to further epochs."""
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,18 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(shards, parts, tmp_path
     assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
 
 
+@pytest.mark.ranks
+def test_a_finished_run_goes_on_to_further_epochs(runs, shards, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["stage2"], run)
+    before = losses(run)
+    more = [*options(2, shards, run), "--model.init_from", str(runs["stage1"]), "--trainer.devices", "1"]
+    cxr("fit", *more, "--trainer.max_steps", "9", "--data.epochs", "2", "--ckpt_path", "last")
+    after = losses(run)
+    assert max(after) == 9
+    assert {step: after[step] for step in before} == before
+
+
 def test_a_run_leaves_behind_all_that_is_needed_to_run_it_again(runs):
     run = runs["stage2"]
     names = {path.name for path in run.iterdir()}
@@ -99,6 +112,16 @@ def test_shards_without_index(parts, tmp_path, capfd):
     (tmp_path / "empty").mkdir()
     message = refusal(capfd, *options(1, tmp_path / "empty", tmp_path / "run", parts))
     assert "index.json" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_index_that_does_not_match_the_tars(shards, parts, tmp_path, capfd):
+    shutil.copytree(shards, tmp_path / "shards")
+    tar = next(iter(sorted((tmp_path / "shards").glob("train-*.tar"))))
+    tar.write_bytes(tar.read_bytes()[:-1024])
+    message = refusal(capfd, *options(1, tmp_path / "shards", tmp_path / "run", parts))
+    assert tar.name in message
+    assert "pack again" in message
     assert not (tmp_path / "run").exists()
 
 
