@@ -69,6 +69,9 @@ class Encoder:
 
     def __init__(self, processor: Any, text: TextKind, max_tokens: int) -> None:
         self.processor, self.text, self.max_tokens = processor, text, max_tokens
+        typed = getattr(processor, "return_mm_token_type_ids", False)
+        self.typed_image_token: int | None = processor.image_token_id if typed else None
+        """The image token, where the family's forward wants to know which positions are image."""
         self._image_token = getattr(processor, "boi_token", None) or processor.image_token
 
     def turns(self, sample: RawSample) -> list[Turn]:

@@ -45,7 +45,7 @@ class _Fetch:
     def __call__(self, numbers: Sequence[int]) -> Batch:
         tokenizer = self.encoder.processor.tokenizer
         samples = [self.encoder(self.reader[int(number)]) for number in numbers]
-        return collate(samples, self.layout, pad_token=tokenizer.pad_token_id)
+        return collate(samples, self.layout, tokenizer.pad_token_id, self.encoder.typed_image_token)
 
 
 class TrainSteps(Dataset[list[Batch]]):

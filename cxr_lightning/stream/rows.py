@@ -44,13 +44,15 @@ class Batch(TypedDict):
     keys: NotRequired[list[str]]
 
 
-def collate(samples: list[Encoded], layout: Layout, pad_token: int) -> Batch:
+def collate(samples: list[Encoded], layout: Layout, pad_token: int, image_token: int | None = None) -> Batch:
     """Lays samples out as rows.
 
     Args:
         samples: The samples of one micro-batch.
         layout: `packed` or `padded`.
         pad_token: Token that fills padded rows; never attended to.
+        image_token: The token of image positions, for families whose position counters need to be told where images
+            lie (Qwen-VL's run along height and width); None for the others.
     """
     ids = [torch.from_numpy(sample.ids_L) for sample in samples]
     targets = [torch.from_numpy(sample.targets_L) for sample in samples]
@@ -64,6 +66,8 @@ def collate(samples: list[Encoded], layout: Layout, pad_token: int) -> Batch:
         ids_RL = pad_sequence(ids, batch_first=True, padding_value=pad_token)
         mask_RL = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
         inputs = {"input_ids": ids_RL, "attention_mask": mask_RL}
+        if image_token is not None:
+            inputs["mm_token_type_ids"] = (ids_RL == image_token).int()
         targets_RL = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
     for name in samples[0].vision:
         inputs[name] = torch.cat([sample.vision[name] for sample in samples])

@@ -1,0 +1,45 @@
+"""The table of verbs: quick to ask, whole, and plain about mistakes."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from cxr_lightning.cli import VERBS, run
+
+pytestmark = pytest.mark.quick
+
+HEAVY = ("torch", "transformers", "lightning", "deepspeed", "peft", "numpy", "PIL", "jsonargparse")
+
+
+def test_help_imports_nothing_heavy():
+    # What makes `cxr --help` take seconds instead of a tenth of one is imports, and those can be counted.
+    code = "import sys; from cxr_lightning.cli import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert not loaded & set(HEAVY)
+    assert all(name in done.stdout for name in VERBS)
+
+
+@pytest.mark.parametrize("name", [name for name in VERBS if name != "fit"])
+def test_every_verb_explains_itself(name, capsys):
+    verb = VERBS[name]
+    function = getattr(importlib.import_module(verb.module), verb.function)
+    assert function.__doc__
+    with pytest.raises(SystemExit) as stop:
+        run([name, "--help"])
+    assert stop.value.code == 0
+    assert function.__doc__.strip().splitlines()[0] in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_verb_that_is_none(capsys):
+    assert run(["fly"]) == 2
+    assert "there is no verb 'fly'" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip()
