@@ -49,7 +49,7 @@ class Size:
     tower_steps: int | None = None
     language_steps: int | None = None
     align_epochs: float = 0.75
-    instruct_epochs: float = 2.75
+    instruct_epochs: float = 4.0
     seed: int = 0
 
 
@@ -65,6 +65,7 @@ def demo(*, out: Path = Path("demo"), size: Size = Size(), ranks: int = 2) -> No
         ranks: Training processes.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a rank a core; more threads would fight for them
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")
     out.mkdir(parents=True, exist_ok=True)
     _remember(out, size)
     console, began = Console(stderr=True, soft_wrap=True), time.perf_counter()
