@@ -43,6 +43,12 @@ def losses(run: Path) -> dict[int, float]:
     return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
 
 
+def gradient_norms(run: Path) -> dict[int, float]:
+    """Returns the norm of the gradient of each step, before clipping."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["train/grad_norm"] for line in lines if "train/grad_norm" in line}
+
+
 def run_ranks(ranks: int, fits: list[list[str]], folder: Path) -> None:
     """Runs fits one after another in one group of ranks."""
     listed = folder / f"fits-{ranks}-{len(fits)}.json"

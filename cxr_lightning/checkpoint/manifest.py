@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 NAME = "manifest.json"
@@ -17,13 +18,26 @@ class DamagedCheckpointError(ValueError):
 
 
 def write(folder: Path) -> None:
-    """Lists every file of a folder with size and SHA-256; call once all of them are written."""
+    """Lists every file of a folder with size and SHA-256, each on disk by then; call once all of them are written."""
     files = {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != NAME
     }
+    for name in files:
+        _sync(folder / name)
     (folder / NAME).write_text(json.dumps({"schema": 1, "files": files}, indent=2) + "\n")
+    _sync(folder / NAME)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file or folder is on disk: an older checkpoint is deleted only after the newer one is."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_complete(folder: Path) -> bool:

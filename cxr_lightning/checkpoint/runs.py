@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.checkpoint.manifest import is_complete
+from cxr_lightning.checkpoint.manifest import is_complete, verify
 
 WEIGHTS = "trainable.safetensors"
 
@@ -32,10 +32,12 @@ class Run:
     Attributes:
         folder: The directory.
         provenance: What `run.json` says.
+        chosen: The checkpoint that was asked for; None stands for the newest.
     """
 
     folder: Path
     provenance: dict[str, Any]
+    chosen: Path | None = None
 
     @property
     def stage(self) -> str:
@@ -43,17 +45,19 @@ class Run:
         return str(self.provenance["stage"])
 
     def checkpoint(self) -> Path:
-        """Returns the newest complete checkpoint.
+        """Returns the chosen checkpoint, else the newest complete one, undamaged.
 
         Raises:
             RunError: If there is none yet.
+            DamagedCheckpointError: If a file of it is missing or changed.
         """
-        newest = newest_checkpoint(self.folder)
+        newest = self.chosen or newest_checkpoint(self.folder)
         if newest is None:
             raise RunError(
                 f"The run {self.folder} has no complete checkpoint. Remedy: let it train up to its first save "
                 "(--checkpoint.every_n_steps), or name another run."
             )
+        verify(newest)
         return newest
 
     def weights(self) -> Path:
@@ -67,14 +71,14 @@ def open_run(folder: str | Path) -> Run:
     Raises:
         RunError: If the folder is not a run.
     """
-    path = Path(folder)
-    if path.parent.name == "checkpoints":
-        path = path.parent.parent
+    path, chosen = Path(folder), None
+    if path.parent.name == "checkpoints" and path.is_dir():
+        path, chosen = path.parent.parent, path
     record = path / "run.json"
     if not record.is_file():
         there = "has no run.json" if path.is_dir() else "does not exist"
         raise RunError(f"{path} {there}, so it is not a run. Remedy: give the folder that `cxr fit` wrote (--run).")
-    return Run(path, json.loads(record.read_text()))
+    return Run(path, json.loads(record.read_text()), chosen)
 
 
 def write_provenance(folder: Path, provenance: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ The file's metadata carries the fingerprint of that base; putting the weights on
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,21 +25,49 @@ class UnknownWeightError(ValueError):
     """Weights do not fit the model's parameters."""
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], *, base: str) -> None:
+class OtherLoraError(ValueError):
+    """Adapters were learned with other settings than those they shall be used with."""
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], *, base: str, lora: Mapping[str, Any] | None = None) -> None:
     """Writes learned weights, whole or not at all.
 
     Args:
         path: The file.
         tensors: Weights by the parameter's name.
         base: Fingerprint of the frozen base.
+        lora: Settings of the adapters among them: without its scale a merged adapter is another one.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         temporary,
-        metadata={"base": base},
+        metadata={"base": base, "lora": json.dumps(lora)},
     )
     temporary.replace(path)
+
+
+def lora_of(path: Path) -> dict[str, Any] | None:
+    """Returns the settings of the adapters in a file, or None where it holds none."""
+    with safe_open(path, framework="pt") as file:
+        settings: dict[str, Any] | None = json.loads((file.metadata() or {}).get("lora", "null"))
+    return settings
+
+
+def require_lora(path: Path, settings: Mapping[str, Any] | None) -> None:
+    """Compares the adapters in a file with the settings they shall be used with.
+
+    Raises:
+        OtherLoraError: If rank, scale or places differ.
+    """
+    theirs = lora_of(path)
+    if theirs is not None and settings is not None and theirs != dict(settings):
+        odd = [name for name in theirs if theirs[name] != settings.get(name)]
+        raise OtherLoraError(
+            f"{path} holds adapters learned with {', '.join(f'{name}={theirs[name]}' for name in odd)}, now it is "
+            f"{', '.join(f'{name}={settings.get(name)}' for name in odd)}. "
+            "Remedy: set --model.lora.* as they were learned."
+        )
 
 
 def read(path: Path, *, base: str) -> dict[str, Tensor]:

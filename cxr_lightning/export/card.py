@@ -28,7 +28,9 @@ processor = AutoProcessor.from_pretrained(FOLDER)
 model = AutoModelForImageTextToText.from_pretrained(FOLDER)
 content = [{{"type": "image"}}, {{"type": "text", "text": "Describe this chest radiograph."}}]
 text = processor.apply_chat_template([{{"role": "user", "content": content}}], add_generation_prompt=True)
-inputs = processor(images=Image.open(IMAGE).convert("RGB"), text=text, return_tensors="pt")
+begins = text.startswith(processor.tokenizer.bos_token or "<none>")  # the template wrote the begin token itself
+image = Image.open(IMAGE).convert("RGB")
+inputs = processor(images=image, text=text, add_special_tokens=not begins, return_tensors="pt")
 new = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
 print(processor.batch_decode(new, skip_special_tokens=True)[0])
 ```

@@ -56,6 +56,9 @@ def clean_model(model: Any, lora: Lora | None) -> Any:
     assert not missing.unexpected_keys, missing.unexpected_keys
     tied = set(clean.all_tied_weights_keys or ())
     assert set(missing.missing_keys) <= tied, missing.missing_keys
+    for name, buffer in model.named_buffers():
+        owner, _, last = name.replace(".base_layer.", ".").rpartition(".")
+        clean.get_submodule(owner)._buffers[last] = buffer
     clean.tie_weights()
     clean.generation_config = model.generation_config
     return clean.eval()

@@ -12,12 +12,12 @@ import torch
 from rich.console import Console
 from transformers import GenerationConfig
 
-from cxr_lightning.checkpoint import manifest, weights
+from cxr_lightning.checkpoint import weights
 from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.export.card import model_card
 from cxr_lightning.export.layout import write_serving_names
 from cxr_lightning.export.merge import clean_model
-from cxr_lightning.export.proof import Check, prove, table, trial_inputs, trial_logits
+from cxr_lightning.export.proof import Check, prove, prove_merge, table, trial_inputs, trial_logits
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import role_of, vlm_family
 from cxr_lightning.model.fingerprint import fingerprint
@@ -26,6 +26,9 @@ from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import Trainable, prepare
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+PROVENANCE = "provenance.json"
 
 
 class ExportExistsError(ValueError):
@@ -46,16 +49,15 @@ def export(
     """
     if out.exists() and not overwrite:
         raise ExportExistsError(f"{out} exists. Remedy: add --overwrite true, or name another --out.")
+    if out.exists() and not ((out / PROVENANCE).is_file() and (out / "config.json").is_file()):
+        raise ExportExistsError(f"{out} is no earlier export and will not be replaced. Remedy: name another --out.")
     opened = open_run(run)
-    checkpoint = run if (run / WEIGHTS).is_file() else opened.checkpoint()
-    manifest.verify(checkpoint)
+    checkpoint = opened.checkpoint()
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         checks = _write(opened, checkpoint, partial, _dtype(opened, dtype), max_shard_size, title=out.name)
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
+        _publish(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console = Console()
@@ -63,48 +65,60 @@ def export(
     console.print(f"Wrote {out}. Ask it: cxr describe {out} IMAGE")
 
 
+def _publish(partial: Path, out: Path) -> None:
+    """Gives a proven folder its name; an earlier export goes only afterwards."""
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    partial.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _write(
     run: Run, checkpoint: Path, folder: Path, dtype: torch.dtype, max_shard_size: str, *, title: str
 ) -> list[Check]:
+    """Merges in float32, proves that, rounds once, writes, and proves what was written."""
     provenance = run.provenance
     source = ModelSource.from_json(provenance["model"])
     processor = load_processor(source)
-    model, lora = _trained(provenance, source, processor, checkpoint, dtype)
-    inputs = trial_inputs(processor)
-    expected = trial_logits(model, inputs)
+    model = load_model(source, processor, dtype=torch.float32)
     family = vlm_family(model.config)
-    vision_frozen = provenance["trainable"]["vision"] == "frozen"
-    vision = {
-        name: value.detach()
-        for name, value in model.named_parameters()
-        if role_of(name, family) == "vision" and vision_frozen
-    }
+    inputs = trial_inputs(processor)
+    untrained = trial_logits(model, inputs)
+    lora = _learn_again(model, provenance, checkpoint)
+    trained = trial_logits(model, inputs)
+    frozen = provenance["trainable"]["vision"] == "frozen"
+    named = {name: value.detach() for name, value in model.named_parameters()}
+    vision = {name: value.to(dtype) for name, value in named.items() if frozen and role_of(name, family) == "vision"}
     clean = clean_model(model, lora)
-    clean.generation_config = _generation(processor, clean)
+    checks = [prove_merge(trial_logits(clean, inputs), trained, untrained)]
+    for parameter in clean.parameters():  # not buffers: transformers keeps rotary frequencies in float32
+        parameter.data = parameter.data.to(dtype)
+    clean.config.dtype, clean.generation_config = dtype, _generation(processor, clean)
     clean.save_pretrained(folder, max_shard_size=max_shard_size)
     if source.composed:
         write_serving_names(folder, clean.config.vision_config.model_type)
     processor.save_pretrained(folder)
-    checks = prove(folder, inputs, expected, vision, dtype)
+    checks += prove(folder, inputs, trial_logits(clean, inputs), vision, dtype)
     proof = [(check.what, check.found) for check in checks]
     names = {"run": run.folder.resolve().name, "checkpoint": checkpoint.name}
     (folder / "README.md").write_text(model_card(provenance, title=title, proof=proof, **names))
     record = {**provenance, **names, "proof": [asdict(check) for check in checks]}
-    (folder / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+    (folder / PROVENANCE).write_text(json.dumps(record, indent=2) + "\n")
     return checks
 
 
-def _trained(
-    provenance: dict[str, Any], source: ModelSource, processor: Any, checkpoint: Path, dtype: torch.dtype
-) -> tuple[Any, Lora | None]:
-    """Builds the trained model again: base, adapters, learned weights."""
-    model = load_model(source, processor, dtype=dtype)
-    base = fingerprint(model.named_parameters())
-    lora = None if provenance["lora"] is None else Lora.from_json(provenance["lora"])
-    prepare(model, Trainable(**provenance["trainable"]), lora or Lora(), vlm_family(model.config))
+def _learn_again(model: Any, provenance: dict[str, Any], checkpoint: Path) -> Lora | None:
+    """Puts into the base what the run learned; the adapters' settings are those that lie with their weights."""
     path = checkpoint / WEIGHTS
+    base = fingerprint(model.named_parameters())
+    settings = weights.lora_of(path)
+    lora = None if settings is None else Lora.from_json(settings)
+    prepare(model, Trainable(**provenance["trainable"]), lora or Lora(), vlm_family(model.config))
     weights.put(model, weights.read(path, base=base), origin=path)
-    return model.eval(), lora
+    model.eval()
+    return lora
 
 
 def _generation(processor: Any, model: Any) -> GenerationConfig:

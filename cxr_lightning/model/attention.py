@@ -74,8 +74,42 @@ def segment_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any
     return sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 
-def use_segments(language_model: Any) -> None:
-    """Lets a Hugging Face language model attend by segments when `segment_lengths` is given to its forward."""
+def use_segments(model: Any) -> bool:
+    """Lets a vision-language model's text part attend by segments, if its samples then do not see each other.
+
+    Families whose layers mix positions outside attention (convolutions, state spaces), or attend by a function of their
+    own, would leak from one sample of a packed row into the next without a word; so it is tried, not assumed.
+
+    Args:
+        model: The model; `segment_lengths` may be given to its forward afterwards.
+
+    Returns:
+        Whether rows may be packed. If not, the model attends as before.
+    """
     AttentionInterface.register(NAME, segment_attention)
     AttentionMaskInterface.register(NAME, segment_mask)
+    language_model = model.model.language_model
+    before = language_model.config._attn_implementation
     language_model.set_attn_implementation(NAME)
+    if _segments_are_apart(model):
+        return True
+    language_model.set_attn_implementation(before)
+    return False
+
+
+@torch.inference_mode()
+def _segments_are_apart(model: Any) -> bool:
+    """Changes the first sample of a row and looks whether the second one notices, and whether it is as it is alone."""
+    ids_1L = torch.arange(3, 15, device=model.device)[None]  # any twelve tokens: five of one sample, seven of the next
+    positions_1L = torch.cat([torch.arange(5), torch.arange(7)])[None].to(model.device)
+    packed = {"position_ids": positions_1L, "segment_lengths": [5, 7], "use_cache": False}
+    other_1L = ids_1L.clone()
+    other_1L[0, :5] += 20
+    try:
+        first, second = (model.model(input_ids=ids, **packed).last_hidden_state[0, 5:] for ids in (ids_1L, other_1L))
+    except TypeError:  # a forward that does not hand on what it does not know
+        return False
+    alone = model.model(input_ids=ids_1L[:, 5:], use_cache=False).last_hidden_state[0]
+    tolerance = 1e-3 if first.dtype == torch.float32 else 0.1
+    close = torch.allclose(first.float(), alone.float(), atol=tolerance * float(alone.float().abs().max()))
+    return torch.equal(first, second) and close

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from cxr_lightning.model.families import image_tokens, pixels_per_token, tower_family, vlm_family
-from cxr_lightning.model.projector import make_linear
+from cxr_lightning.model.projector import draw, make_linear
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.templates import IMAGE_TOKEN, with_images
 
@@ -91,8 +91,15 @@ def _composed_processor(source: ModelSource) -> LlavaProcessor:
         vision_feature_select_strategy=select,
         num_additional_image_tokens=tower_family(vision_config).extra_tokens,
         image_token=IMAGE_TOKEN,
-        chat_template=with_images(template),
+        chat_template=with_images(template, begins=_lacks_begin(tokenizer, template)),
     )
+
+
+def _lacks_begin(tokenizer: Any, template: str | None) -> bool:
+    """Returns whether the tokenizer begins text with a token that the chat template does not write."""
+    begin = tokenizer.bos_token
+    adds = begin is not None and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
+    return adds and "bos_token" not in (template or "") and begin not in (template or "")
 
 
 def _image_processor(source: ModelSource, vision_config: Any) -> LlavaImageProcessor:
@@ -119,6 +126,7 @@ def _composed_model(
 ) -> LlavaForConditionalGeneration:
     vision_config = _vision_config(source)
     language = _open(AutoModelForCausalLM, source.language, "--model.source.language", dtype=dtype)
+    _require_plain_decoder(language, source)
     _forget_storage_format(language.config)
     generator = torch.Generator().manual_seed(source.seed)
     _make_room_for_image_token(language, processor, generator)
@@ -137,16 +145,43 @@ def _composed_model(
     with torch.device("meta"):  # an empty frame: each part brings its own weights, so none is allocated twice
         model = LlavaForConditionalGeneration(config)
         tower_class = type(AutoModel.from_config(vision_config))
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items() if "projector" not in name}
     model.model.vision_tower = _open(
         tower_class, source.vision, "--model.source.vision", config=vision_config, dtype=dtype
     )
     model.model.language_model = language.get_decoder()
     model.lm_head = language.get_output_embeddings()
     model.model.multi_modal_projector = _fresh_projector(source, config, generator).to(dtype)
+    found = {name: tensor.shape for name, tensor in model.state_dict().items() if "projector" not in name}
+    _require_same_tensors(wanted, found, source)
     model.generation_config = language.generation_config
     model.config.architectures = ["LlavaForConditionalGeneration"]
     model.config.text_config.architectures = [type(language).__name__]
     return model
+
+
+def _require_plain_decoder(language: Any, source: ModelSource) -> None:
+    """Refuses language models whose logits Llava would not compute, rather than train something else in silence."""
+    config = language.config
+    extras = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
+    special = [name for name, plain in extras.items() if getattr(config, name, plain) not in (plain, None)]
+    if special or not hasattr(language.get_decoder(), "embed_tokens"):
+        why = f"its {special[0]} would be lost" if special else "its decoder has no embed_tokens"
+        raise ModelSourceError(
+            f"The language model {source.language} ({config.model_type}) cannot be joined as Llava: {why}. "
+            "Remedy: choose a Llama, Mistral, Qwen2, Qwen3 or similar model, or tune a complete VLM with "
+            "--model.source.base."
+        )
+
+
+def _require_same_tensors(wanted: dict[str, Any], found: dict[str, Any], source: ModelSource) -> None:
+    odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if odd:
+        raise ModelSourceError(
+            f"{source.vision} and {source.language} do not fit into a Llava: {odd[0]} and {len(odd) - 1} more tensors "
+            "differ from what transformers would load again. Remedy: choose a tower or language model of another "
+            "family."
+        )
 
 
 def _fresh_projector(source: ModelSource, config: LlavaConfig, generator: torch.Generator) -> torch.nn.Module:
@@ -157,7 +192,7 @@ def _fresh_projector(source: ModelSource, config: LlavaConfig, generator: torch.
     projector = LlavaMultiModalProjector(config)
     with torch.no_grad():
         for layer in (projector.linear_1, projector.linear_2):
-            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * layer.in_features**-0.5)
+            layer.weight.copy_(draw(tuple(layer.weight.shape), generator) * layer.in_features**-0.5)
             layer.bias.zero_()
     return projector
 
@@ -171,7 +206,7 @@ def _make_room_for_image_token(language: Any, processor: LlavaProcessor, generat
     with torch.no_grad():
         for table in {language.get_input_embeddings(), language.get_output_embeddings()}:
             width = table.weight.shape[1]
-            table.weight[needed - 1] = torch.randn(width, generator=generator).to(table.weight.dtype) * 0.02
+            table.weight[needed - 1] = draw((width,), generator).to(table.weight.dtype) * 0.02
 
 
 def _vision_config(source: ModelSource) -> Any:

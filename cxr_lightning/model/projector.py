@@ -63,6 +63,15 @@ def make_linear(config: Any, generator: torch.Generator) -> LinearProjector:
     width_V, width_T = config.vision_config.hidden_size, config.text_config.hidden_size
     projector = LinearProjector(width_V, width_T)
     with torch.no_grad():
-        projector.weight.copy_(torch.randn(width_T, width_V, generator=generator) * width_V**-0.5)
+        projector.weight.copy_(draw((width_T, width_V), generator) * width_V**-0.5)
         projector.bias.zero_()
     return projector
+
+
+def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Returns normal numbers, the same whatever data type and device are the default when a trainer builds the model.
+
+    A trainer in bfloat16 would otherwise draw other numbers than the export does, and one on a GPU could not draw at
+    all from a generator that lives on the CPU.
+    """
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")

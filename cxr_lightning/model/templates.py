@@ -34,15 +34,21 @@ VICUNA = """\
   {%- else -%}{{ 'ASSISTANT: ' + message['content'] + eos_token }}
   {%- endif -%}
 {%- endfor -%}
-{%- if add_generation_prompt -%}{{ 'ASSISTANT: ' }}{%- endif -%}
+{%- if add_generation_prompt -%}{{ 'ASSISTANT:' }}{%- endif -%}
 """
-"""For language models that bring no template: the turns of Vicuna 1.1, whose end is the tokenizer's own end token."""
+"""For language models that bring no template: the turns of Vicuna 1.1, whose end is the tokenizer's own end token.
+
+The prompt ends without a space: the space belongs to the first word's token, and a prompt that ended in one would show
+the model a token that training never saw.
+"""
 
 
-def with_images(template: str | None) -> str:
+def with_images(template: str | None, *, begins: bool = False) -> str:
     """Returns a chat template that takes images as message parts, around a text-only one.
 
     Args:
         template: The language model's own template; None for models without one (Vicuna).
+        begins: Whether the template has to write the begin token, because the tokenizer adds one that the template
+            leaves out: chat servers add none, and the model would be asked in a way it was never taught.
     """
-    return _FLATTEN + (VICUNA if template is None else template)
+    return _FLATTEN + ("{{- bos_token -}}" if begins else "") + (VICUNA if template is None else template)

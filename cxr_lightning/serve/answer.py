@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cxr_lightning.model.generation import generate
-from cxr_lightning.shards.images import load_gray
+from cxr_lightning.shards.images import load_gray, shrink
 
 QUESTION = "Describe this chest radiograph."
 
@@ -40,6 +41,7 @@ class Answerer:
                 f"{folder} lacks {', '.join(lacking)}, so it is not a complete model. "
                 "Remedy: give the folder of `cxr export RUN --out DIR`."
             )
+        self.image_size = _image_size(folder)
         self.processor = AutoProcessor.from_pretrained(folder)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto").to(chosen).eval()
@@ -52,6 +54,18 @@ class Answerer:
             question: What to ask.
             max_new_tokens: Longest answer.
         """
-        picture = Image.fromarray(load_gray(image)).convert("RGB")
+        gray = load_gray(image)
+        if self.image_size is not None:  # as training saw it: a full film would reach some towers in many more tokens
+            gray = shrink(gray, self.image_size)
+        picture = Image.fromarray(gray).convert("RGB")
         turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
         return generate(self.model, self.processor, [turns], [[picture]], max_new_tokens=max_new_tokens)[0]
+
+
+def _image_size(folder: Path) -> int | None:
+    """Returns the longest side of the images that the model was trained on, where its provenance tells."""
+    record = folder / "provenance.json"
+    if not record.is_file():
+        return None
+    size: int | None = json.loads(record.read_text()).get("data", {}).get("image_size")
+    return size

@@ -66,7 +66,6 @@ class ShardDataModule(pl.LightningDataModule):
         self.order = Order(len(self.index.split("train")), global_batch, seed)
         self.first_step = 0
         self._encoder: Encoder | None = None
-        self._layout: Layout = "padded"
 
     @property
     def steps(self) -> int:
@@ -82,15 +81,22 @@ class ShardDataModule(pl.LightningDataModule):
         return self._encoder
 
     def setup(self, stage: str) -> None:
-        """Takes processor, text kind and packing from the module that is trained."""
+        """Takes processor and text kind from the module that is trained."""
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
         self._encoder = Encoder(module.processor, module.text, self.max_tokens)
+
+    @property
+    def layout(self) -> Layout:
+        """How samples lie in rows: as wished, or as the model's family allows; known once the model is built."""
+        assert self.trainer is not None
+        module: Any = self.trainer.lightning_module
         if self.layout_wish == "packed" and not module.packs:
             raise ValueError(
-                "--data.layout=packed: this family cannot share rows. Remedy: set --data.layout to auto or padded."
+                "--data.layout=packed: samples of this model would see each other in one row. "
+                "Remedy: set --data.layout to auto or padded."
             )
-        self._layout = "packed" if self.layout_wish != "padded" and module.packs else "padded"
+        return "packed" if self.layout_wish != "padded" and module.packs else "padded"
 
     def train_dataloader(self) -> TrainLoader:
         """Returns this rank's training loader, from the step where the run stands."""
@@ -100,7 +106,7 @@ class ShardDataModule(pl.LightningDataModule):
             self.encoder,
             self.order,
             place,
-            layout=self._layout,
+            layout=self.layout,
             micro_batch=self.micro_batch,
             accumulation=accumulation(self.global_batch, self.micro_batch, place.ranks),
             first=self.first_step,
@@ -118,7 +124,7 @@ class ShardDataModule(pl.LightningDataModule):
             split,
             self.encoder,
             self._place(),
-            layout=self._layout,
+            layout=self.layout,
             micro_batch=self.micro_batch,
             samples=self.validate_samples,
             workers=min(self.workers, 1),

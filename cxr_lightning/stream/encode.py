@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cxr_lightning.shards.contract import Turn
+from cxr_lightning.shards.contract import ShardError, Turn
 from cxr_lightning.shards.sample import RawSample
-from cxr_lightning.stream.conversation import IMAGE_MARK, Piece, render
+from cxr_lightning.stream.conversation import IMAGE_MARK, Piece, UnstableTemplateError, render
 
 TextKind = Literal["summary", "conversation"]
 IGNORED = -100
@@ -72,6 +72,8 @@ class Encoder:
         typed = getattr(processor, "return_mm_token_type_ids", False)
         self.typed_image_token: int | None = processor.image_token_id if typed else None
         """The image token, where the family's forward wants to know which positions are image."""
+        self._to_check = 8
+        """Samples whose prompt is still to be compared with what a server would send."""
         self._image_token = getattr(processor, "boi_token", None) or processor.image_token
 
     def turns(self, sample: RawSample) -> list[Turn]:
@@ -91,11 +93,21 @@ class Encoder:
 
         Raises:
             AnswerLostError: If no answer token fits into `max_tokens`.
+            ShardError: If the turns mark more images than the sample stores.
         """
         turns = self.turns(sample)
         wanted = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
+        if wanted > len(sample.images):
+            raise ShardError(
+                f"Sample {sample.key}: its turns mark {wanted} images with {IMAGE_MARK}, and {len(sample.images)} "
+                "are stored. Remedy: pack the source again; `cxr pack` now names such studies."
+            )
         vision = self._see(images(sample)[:wanted]) if wanted else {}
-        ids, answer = self._tokenize(self._expand(render(self.processor, turns), vision))
+        pieces = self._expand(render(self.processor, turns), vision)
+        ids, answer = self._tokenize(pieces)
+        if self._to_check:
+            self._to_check -= 1
+            self._require_prompt(pieces[:1], ids)
         truncated = len(ids) > self.max_tokens
         ids, answer = ids[: self.max_tokens], answer[: self.max_tokens]
         targets = np.full(len(ids), IGNORED, dtype=np.int64)
@@ -106,6 +118,16 @@ class Encoder:
                 "Remedy: raise --data.max_tokens."
             )
         return Encoded(sample.key, ids, targets, vision, truncated)
+
+    def _require_prompt(self, prompt: list[Piece], ids_L: NDArray[np.int64]) -> None:
+        """Refuses a template whose prompt, tokenized alone, is not the beginning of the trained tokens."""
+        served, _ = self._tokenize(prompt)
+        if not np.array_equal(served, ids_L[: len(served)]):
+            raise UnstableTemplateError(
+                "The chat template's prompt runs into the answer: tokenized alone, as a server does, it is not the "
+                "beginning of the text that training sees. Remedy: let --model.source.chat_template end its prompt in "
+                "a line break or a special token, not in a space."
+            )
 
     def _see(self, pictures: list[Image.Image]) -> dict[str, Tensor]:
         return dict(self.processor.image_processor(images=pictures, return_tensors="pt"))

@@ -12,7 +12,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from transformers.utils.logging import disable_progress_bar
 
-from cxr_lightning.checkpoint.runs import RunError, newest_checkpoint
+from cxr_lightning.checkpoint.manifest import is_complete
+from cxr_lightning.checkpoint.runs import RunError, newest_checkpoint, step_of
 from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import accumulation
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
@@ -86,7 +87,7 @@ class FitCli(LightningCLI):
         run = self.config.run
         callbacks = [
             Progress(),
-            Record(run),
+            Record(run, self.parser.dump(self.config, skip_validation=True)),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
             Monitor(run),
             SaveCheckpoints(run, **self.config.checkpoint.as_dict()),
@@ -115,9 +116,7 @@ def fit(args: Sequence[str]) -> None:
     cli = open_cli(args)
     run = Path(cli.config.run)
     checkpoint = _where_to_begin(run, cli.config.ckpt_path)
-    if cli.trainer.is_global_zero:
-        run.mkdir(parents=True, exist_ok=True)
-        cli.parser.save(cli.config, run / "config.yaml", overwrite=True, skip_validation=True)
+    cli.model.resume_from = None if checkpoint is None else Path(checkpoint)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
 
 
@@ -156,9 +155,17 @@ def _where_to_begin(run: Path, wish: str | None) -> str | None:
         raise RunError(
             f"The run {run} has no complete checkpoint to go on from. Remedy: leave out --ckpt_path, or check --run."
         )
-    if wish in ("last", "auto"):
+    if wish in (None, "last", "auto"):
         return None if newest is None else str(newest)
-    return wish
+    chosen = Path(wish)
+    if not is_complete(chosen):
+        raise RunError(f"{chosen} is no complete checkpoint. Remedy: name a folder RUN/checkpoints/step-N, or `last`.")
+    if newest is not None and step_of(newest) > step_of(chosen):
+        raise RunError(
+            f"{chosen.name} is not the newest checkpoint of {run}: going on from it would mix with what came after, "
+            f"up to {newest.name}. Remedy: name another --run, which begins with it, or delete the later ones."
+        )
+    return str(chosen)
 
 
 def _quiet() -> None:

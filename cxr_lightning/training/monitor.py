@@ -7,6 +7,8 @@ They go to TensorBoard, to `metrics.jsonl` beside it, and the essential ones to 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +18,12 @@ import lightning.pytorch as pl
 import torch
 
 from cxr_lightning.stream.rows import Batch
+
+log = logging.getLogger(__name__)
+
+
+class MetricsError(ValueError):
+    """A line of a run's metrics.jsonl, other than its last, is no record of a step."""
 
 
 @dataclass
@@ -58,23 +66,28 @@ class Monitor(pl.Callback):
     def __init__(self, run: str) -> None:
         self.file = Path(run) / "metrics.jsonl"
         self.window = Window()
-        self._supervised = 0
         self._waited_before = 0.0
+        self._rate = 0.0
         self._logged_at = time.perf_counter()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Drops lines past the step from which a resumed run goes on, so that the curve has each step once."""
+        """Drops lines past the step from which a resumed run goes on, so that the curve has each step once.
+
+        Raises:
+            MetricsError: If a line other than the last is no record of a step.
+        """
         if trainer.is_global_zero:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            lines = self.file.read_text().splitlines() if self.file.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= trainer.global_step]
-            self.file.write_text("".join(f"{line}\n" for line in kept))
+            aside = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
+            aside.write_text("".join(f"{line}\n" for line in kept_lines(self.file, trainer.global_step)))
+            aside.replace(self.file)
         self._logged_at = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts what the batch holds."""
+        """Counts what the batch holds, and remembers the rate: after the step it is already the next one's."""
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self.window.tokens += batch["tokens"]
         self.window.positions += batch["positions"]
         self.window.samples += batch["samples"]
@@ -107,7 +120,7 @@ class Monitor(pl.Callback):
         seconds, total = now - self._logged_at, self.window.over_ranks(pl_module.device)
         self.window, self._logged_at = Window(), now
         metrics = figures(total, seconds, trainer.world_size)
-        metrics["train/lr"] = _learning_rate(trainer)
+        metrics["train/lr"] = self._rate
         norm = trainer.strategy.grad_norm() if hasattr(trainer.strategy, "grad_norm") else None
         if norm is not None:
             metrics["train/grad_norm"] = norm
@@ -142,5 +155,33 @@ def figures(total: Window, seconds: float, ranks: int) -> dict[str, float]:
     }
 
 
-def _learning_rate(trainer: pl.Trainer) -> float:
-    return float(trainer.optimizers[0].param_groups[0]["lr"])
+def kept_lines(file: Path, step: int) -> list[str]:
+    """Returns the lines of a metrics.jsonl that a run keeps when it goes on.
+
+    A kill or a full disk leaves the last line half-written; it is dropped, for its step is trained again.
+
+    Args:
+        file: The metrics.jsonl; need not exist.
+        step: The step from which the run goes on.
+
+    Raises:
+        MetricsError: If a line other than the last is no record of a step.
+    """
+    if not file.exists():
+        return []
+    lines = [(n, line) for n, line in enumerate(file.read_text(errors="replace").split("\n"), start=1) if line.strip()]
+    kept = []
+    for number, line in lines:
+        try:
+            at = int(json.loads(line)["step"])
+        except (ValueError, TypeError, KeyError):
+            if number == lines[-1][0]:
+                log.warning("%s: line %d was cut off and is dropped", file, number)
+                continue
+            raise MetricsError(
+                f"{file}, line {number}: not a record of a step, as `cxr fit` writes them. "
+                "Remedy: delete that line (or move the file away, to begin the curve anew), then go on."
+            ) from None
+        if at <= step:
+            kept.append(line)
+    return kept

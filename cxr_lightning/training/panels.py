@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cxr_lightning.model.generation import generate
-from cxr_lightning.stream.conversation import as_messages
+from cxr_lightning.stream.conversation import IMAGE_MARK, as_messages
 from cxr_lightning.stream.encode import images
 
 
@@ -36,7 +36,8 @@ class Panels(pl.Callback):
         if not samples:
             return
         turns = [data.encoder.turns(sample)[:2] for sample in samples]
-        pictures = [images(sample)[:1] for sample in samples]
+        films = [images(sample) for sample in samples]
+        pictures = [film[: turn[0]["content"].count(IMAGE_MARK)] for film, turn in zip(films, turns, strict=True)]
         conversations = [as_messages(turn[:1]) for turn in turns]
         texts = generate(
             pl_module.model,
@@ -49,8 +50,8 @@ class Panels(pl.Callback):
         for logger in trainer.loggers:
             board: Any = getattr(logger, "experiment", None)
             if trainer.is_global_zero and hasattr(board, "add_image"):
-                for number, (picture, turn, text) in enumerate(zip(pictures, turns, texts, strict=True)):
-                    pixels_HWC = torch.from_numpy(np.array(picture[0]))
+                for number, (film, turn, text) in enumerate(zip(films, turns, texts, strict=True)):
+                    pixels_HWC = torch.from_numpy(np.array(film[0]))
                     board.add_image(f"study {number}/radiograph", pixels_HWC, trainer.global_step, dataformats="HWC")
                     body = f"**reference**\n\n{turn[1]['content']}\n\n**model**\n\n{text}"
                     board.add_text(f"study {number}/text", body, trainer.global_step)

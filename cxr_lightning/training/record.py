@@ -24,16 +24,16 @@ class Record(pl.Callback):
 
     Args:
         run: The run directory.
+        config: The resolved configuration, as YAML.
     """
 
-    def __init__(self, run: str) -> None:
-        self.run = Path(run)
+    def __init__(self, run: str, config: str) -> None:
+        self.run, self.config = Path(run), config
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Runs once model, data and ranks are known, before the first step."""
         if not trainer.is_global_zero:
             return
-        data: Any = trainer.datamodule
         console = Console(stderr=True)
         console.print(table(pl_module.counts, pl_module.trainable, pl_module.lora))
         if pl_module.inherits is not None:
@@ -42,6 +42,20 @@ class Record(pl.Callback):
                 f"Begins with {len(pl_module.inherited_names)} tensors of {pl_module.inherits.folder} "
                 f"({pl_module.inherits.stage}, {pl_module.inherits.checkpoint().name}): {names} ..."
             )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Says how long the training is and where it begins, once a resumed run knows its place."""
+        if not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule
+        micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
+        Console(stderr=True).print(
+            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
+            f"accumulated; first step {data.first_step}"
+        )
+        # Only now: a resume that was refused on the way here must not change what the run says of itself.
+        self.run.mkdir(parents=True, exist_ok=True)
+        (self.run / "config.yaml").write_text(self.config)
         write_provenance(
             self.run,
             {
@@ -59,21 +73,11 @@ class Record(pl.Callback):
                     "epochs": data.epochs,
                     "seed": data.seed,
                     "max_tokens": data.max_tokens,
+                    "image_size": data.index.image["size"],
                 },
                 "ranks": trainer.world_size,
                 "precision": str(trainer.precision),
             },
-        )
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Says how long the training is and where it begins, once a resumed run knows its place."""
-        if not trainer.is_global_zero:
-            return
-        data: Any = trainer.datamodule
-        micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
-        Console(stderr=True).print(
-            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
-            f"accumulated; first step {data.first_step}"
         )
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cxr_lightning.checkpoint import weights
-from cxr_lightning.checkpoint.runs import Run, open_run
+from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.model.attention import use_segments
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import VlmFamily, vlm_family
@@ -56,13 +56,12 @@ class StageModule(pl.LightningModule):
         self.counts = ParameterCounts()
         self.family: VlmFamily | None = None
         self.inherited_names: tuple[str, ...] = ()
+        self.packs = False
+        """Whether samples of this model may share a row; known once the model is there."""
+        self.resume_from: Path | None = None
+        """The checkpoint that a resumed run goes on from: it holds what was inherited, whatever became of that run."""
         self._step_tokens = torch.tensor(1.0)
         self._validation = torch.zeros(2)
-
-    @property
-    def packs(self) -> bool:
-        """Whether samples of this model may share a row."""
-        return self.source.composed or bool(self.family and self.family.packs)
 
     def configure_model(self) -> None:
         """Loads the base, freezes it, adds what learns, and puts in what an earlier run learned."""
@@ -73,14 +72,24 @@ class StageModule(pl.LightningModule):
         self.base_fingerprint = fingerprint(model.named_parameters())
         torch.manual_seed(self.source.seed)  # adapters are drawn alike on every rank and at every resume
         self.counts = prepare(model, self.trainable, self.lora, self.family)
-        if self.inherits is not None:
-            origin = self.inherits.weights()
-            inherited = weights.read(origin, base=self.base_fingerprint)
-            weights.put(model, inherited, origin=origin)
-            self.inherited_names = tuple(inherited)
-        if self.family.packs:
-            use_segments(model.model.language_model)
+        if self.resume_from is not None:
+            self._put(model, self.resume_from / WEIGHTS)
+        elif self.inherits is not None:
+            self._put(model, self.inherits.weights())
+        self.packs = self.family.packs and use_segments(model)
         self.model = model
+
+    def _put(self, model: Any, origin: Path) -> None:
+        """Puts learned weights into the model, if they were learned on this base with these adapters."""
+        tensors = weights.read(origin, base=self.base_fingerprint)
+        weights.require_lora(origin, self.lora_settings())
+        weights.put(model, tensors, origin=origin)
+        self.inherited_names = tuple(tensors)
+
+    def lora_settings(self) -> dict[str, Any] | None:
+        """Returns the settings of the model's adapters, or None where it has none."""
+        uses = "lora" in (self.trainable.vision, self.trainable.language)
+        return self.lora.to_json() if uses else None
 
     def train(self, mode: bool = True) -> StageModule:
         """Keeps what is frozen in evaluation mode: its dropout stays off and its running averages stay as they are."""
@@ -100,7 +109,9 @@ class StageModule(pl.LightningModule):
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._step_tokens = self._sum_over_ranks(torch.tensor(float(batch["supervised_in_step"])))
         loss_sum = next_token_sum(self.model, batch["inputs"], batch["targets_RL"])
-        averaged_over = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        # Divided out again on the way to the gradient: ranks once (their mean), accumulation twice (by Lightning's loop
+        # and by DeepSpeed's engine).
+        averaged_over = self.trainer.world_size * self.trainer.accumulate_grad_batches**2
         return {"loss": loss_sum * (averaged_over / self._step_tokens.clamp(min=1)), "loss_sum": loss_sum.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -125,15 +136,13 @@ class StageModule(pl.LightningModule):
 
     def provenance(self) -> dict[str, Any]:
         """Returns what `run.json` says about the model."""
-        uses_lora = "lora" in (self.trainable.vision, self.trainable.language)
         earlier = None if self.inherits is None else self.inherits.provenance
-        inherited_lora = None if earlier is None else earlier.get("lora")
         return {
             "stage": self.stage,
             "model": self.source.to_json(),
             "base_fingerprint": self.base_fingerprint,
             "trainable": self.trainable.to_json(),
-            "lora": self.lora.to_json() if uses_lora else inherited_lora,
+            "lora": self.lora_settings(),
             "parameters": {"total": self.counts.total, "learning": self.counts.learning},
             "inherits": None
             if self.inherits is None
@@ -148,8 +157,8 @@ class StageModule(pl.LightningModule):
 
 
 def _dtype(precision: Any) -> torch.dtype:
-    text = str(precision)
-    return torch.bfloat16 if text.startswith("bf16") else torch.float16 if text.startswith("16") else torch.float32
+    # Half precision is made from float32 by the engine itself, which also scales the loss for it.
+    return torch.bfloat16 if str(precision).startswith("bf16") else torch.float32
 
 
 def source_of(run: str | Path) -> ModelSource:

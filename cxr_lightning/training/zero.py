@@ -75,6 +75,8 @@ class ZeroStrategy(DeepSpeedStrategy):
             timeout=timedelta(minutes=timeout_minutes),
             **lightning,
         )
+        if offload_optimizer:  # DeepSpeed would insist on its own Adam, which needs a compiler; torch's does as well
+            self.config["zero_force_ds_cpu_optimizer"] = False
 
     @property
     def _on_cuda(self) -> bool:
@@ -140,7 +142,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         with deepspeed.zero.GatheredParameters(divided, enabled=bool(divided)):
             if self.is_global_zero:
                 tensors: dict[str, Tensor] = {name: parameters[name] for name in names}
-                weights.save(path, tensors, base=module.base_fingerprint)
+                weights.save(path, tensors, base=module.base_fingerprint, lora=module.lora_settings())
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         """Loads a complete, undamaged checkpoint.
@@ -148,9 +150,14 @@ class ZeroStrategy(DeepSpeedStrategy):
         Raises:
             DamagedCheckpointError: If a file is missing or changed.
             OtherRanksError: If it was saved by another number of ranks.
+            OtherBaseError: If it was learned on another base model.
+            OtherLoraError: If its adapters were learned with other settings.
         """
         folder = Path(checkpoint_path)
         manifest.verify(folder)
+        module: Any = self.lightning_module
+        weights.read(folder / WEIGHTS, base=module.base_fingerprint)
+        weights.require_lora(folder / WEIGHTS, module.lora_settings())
         saved = len(list((folder / "checkpoint").glob("*zero_pp_rank_*optim_states.pt")))
         if saved and saved != self.world_size:
             raise OtherRanksError(
@@ -162,10 +169,8 @@ class ZeroStrategy(DeepSpeedStrategy):
 
 def _publish(partial: Path, final: Path) -> None:
     """Gives a finished folder its name; what had the name before goes only afterwards."""
-    descriptor = os.open(partial, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
     old = final.with_name(final.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)  # left over, should a process have died right here
     if final.exists():
         final.rename(old)
     partial.rename(final)

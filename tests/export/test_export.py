@@ -17,7 +17,9 @@ from cxr_lightning.checkpoint import manifest
 from cxr_lightning.checkpoint.runs import RunError, open_run
 from cxr_lightning.checkpoint.weights import OtherBaseError
 from cxr_lightning.export.package import ExportExistsError, export
+from cxr_lightning.export.proof import ExportNotProvenError
 from cxr_lightning.serve.answer import Answerer, NotAnExportError
+from tests.fitting import options, run_ranks
 
 PLAIN = """
 import sys
@@ -152,3 +154,59 @@ def test_a_half_export_is_not_served(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "half", ignore=shutil.ignore_patterns("processor_config.json"))
     with pytest.raises(NotAnExportError, match=r"processor_config\.json"):
         Answerer(tmp_path / "half")
+
+
+def test_what_is_no_export_is_never_replaced(runs, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")
+    with pytest.raises(ExportExistsError, match="no earlier export"):
+        export(runs["stage2"], out=tmp_path / "thesis", overwrite=True)
+    with pytest.raises(ExportExistsError, match="no earlier export"):
+        export(runs["stage2"], out=runs["stage2"], overwrite=True)
+    assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "years of work"
+
+
+def test_an_export_is_replaced_when_asked(exported, runs, tmp_path):
+    shutil.copytree(exported, tmp_path / "model")
+    (tmp_path / "model" / "old").touch()
+    export(runs["stage2"], out=tmp_path / "model", overwrite=True)
+    assert not (tmp_path / "model" / "old").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_merge_that_loses_the_adapter_is_never_proven(runs, tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr("cxr_lightning.export.merge.Lora.scale", 0.0)
+    with pytest.raises(ExportNotProvenError, match="not the trained model"):
+        export(runs["stage2"], out=tmp_path / "model", dtype=dtype)
+    assert not list(tmp_path.iterdir())
+
+
+def test_half_precision_exports(runs, tmp_path):
+    export(runs["stage2"], out=tmp_path / "model", dtype="float16")
+    with safe_open(tmp_path / "model" / "model.safetensors", framework="pt") as file:
+        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
+
+
+def test_the_adapters_scale_is_the_one_they_were_learned_with(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["stage2"], run)
+    record = json.loads((run / "run.json").read_text())
+    record["lora"]["alpha"] = 64  # whatever the record says: the settings lie with the weights
+    (run / "run.json").write_text(json.dumps(record))
+    export(run, out=tmp_path / "one")
+    export(runs["stage2"], out=tmp_path / "other")
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "other"))
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+@pytest.mark.ranks
+def test_a_joined_model_trained_in_bfloat16_exports(shards, parts, tmp_path):
+    first, second = tmp_path / "stage1", tmp_path / "stage2"
+    few = ["--trainer.devices", "1", "--trainer.max_steps", "2", "--trainer.precision", "bf16-true"]
+    fits = [[*options(1, shards, first, parts), *few]]
+    fits += [[*options(2, shards, second), "--model.init_from", str(first), *few]]
+    run_ranks(1, fits, tmp_path)
+    export(second, out=tmp_path / "model")
+    export(first, out=tmp_path / "aligned")
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["dtype"] == "bfloat16"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fitting import losses, options, run_ranks
+from tests.fitting import gradient_norms, losses, options, run_ranks
 from tests.golden.studies import make_parts, make_shards
 
 GOLDEN = Path(__file__).parent
@@ -39,7 +39,8 @@ def curves(tmp_path_factory):
     one = [fit(stage, "one-rank", 1) for stage in (1, 2)]
     run_ranks(2, two, folder)
     run_ranks(1, one, folder)
-    return {path.name: losses(path) for path in folder.glob("stage*")}
+    norms = {f"{path.name} norms": gradient_norms(path) for path in folder.glob("stage*")}
+    return {**{path.name: losses(path) for path in folder.glob("stage*")}, **norms}
 
 
 @pytest.mark.ranks
@@ -74,3 +75,12 @@ def test_what_learns_moves_the_loss(curves):
     # A golden file of constants would pass everything above; the loss must fall.
     curve = curves["stage2-zero2"]
     assert curve[STEPS] < curve[1] - 0.03
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("other", ["accumulated", "one-rank", "padded", "zero3"])
+def test_gradients_do_not_depend_on_how_a_batch_is_divided(curves, other):
+    # Adam divides gradients by their size, so the losses above would agree even if all gradients were four times too
+    # small; clipping would not.
+    here, there = curves["stage2-zero2 norms"], curves[f"stage2-{other} norms"]
+    assert all(math.isclose(here[step], there[step], rel_tol=1e-3) for step in range(1, STEPS + 1))

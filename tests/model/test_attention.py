@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config
 
-from cxr_lightning.model.attention import use_segments
+from cxr_lightning.model.attention import NAME, use_segments
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
 
@@ -12,7 +13,7 @@ from cxr_lightning.model.source import ModelSource
 def test_packed_logits_are_the_logits_of_each_alone(parts):
     source = ModelSource(vision=parts["siglip"], language=parts["language"])
     model = load_model(source, load_processor(source))
-    use_segments(model.model.language_model)
+    assert use_segments(model)
     torch.manual_seed(0)
     rows = [torch.randint(5, 400, (length,)) for length in (7, 1, 12)]
     packed = model.model(
@@ -28,7 +29,7 @@ def test_packed_logits_are_the_logits_of_each_alone(parts):
 def test_changing_one_sample_leaves_its_neighbours_bit_equal(parts):
     source = ModelSource(vision=parts["siglip"], language=parts["language"])
     model = load_model(source, load_processor(source))
-    use_segments(model.model.language_model)
+    assert use_segments(model)
 
     def hidden(first_token: int) -> torch.Tensor:
         ids = torch.arange(10, 20)[None].clone()
@@ -41,3 +42,23 @@ def test_changing_one_sample_leaves_its_neighbours_bit_equal(parts):
     one, other = hidden(10), hidden(300)
     assert torch.equal(one[4:], other[4:])
     assert not torch.equal(one[:4], other[:4])
+
+
+def test_a_model_whose_layers_mix_neighbours_is_not_packed(parts, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(parts["language"])
+    tokenizer.save_pretrained(tmp_path)
+    config = Lfm2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        layer_types=["conv", "full_attention"],
+    )
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    source = ModelSource(vision=parts["siglip"], language=str(tmp_path))
+    model = load_model(source, load_processor(source))
+    assert not use_segments(model)
+    assert model.model.language_model.config._attn_implementation != NAME

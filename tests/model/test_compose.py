@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlavaForConditionalGeneration
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM, AutoTokenizer, CohereConfig, GPT2Config, LlavaForConditionalGeneration
 
 from cxr_lightning.model import tiny
 from cxr_lightning.model.compose import TokenizerWithoutImageError, load_model, load_processor
 from cxr_lightning.model.families import image_tokens, role_of, vlm_family
 from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.lora import Lora, NoLoraTargetError
-from cxr_lightning.model.projector import as_two_layers
+from cxr_lightning.model.projector import as_two_layers, draw
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import NothingLearnsError, Trainable, learning_names, prepare
 
@@ -123,4 +124,50 @@ def test_a_model_without_chat_template_speaks_vicuna(parts, tmp_path):
     language = tiny.write_language(tmp_path / "plain", template=None)
     processor = load_processor(ModelSource(vision=parts["siglip"], language=str(language)))
     turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Hi?"}]}]
-    assert processor.apply_chat_template(turns, add_generation_prompt=True) == "USER: <image>\nHi? ASSISTANT: "
+    assert processor.apply_chat_template(turns, add_generation_prompt=True) == "USER: <image>\nHi? ASSISTANT:"
+
+
+def test_the_base_does_not_depend_on_the_trainers_default_type(parts):
+    plain = fingerprint(composed(parts)[0].named_parameters())
+    source = ModelSource(vision=parts["siglip"], language=parts["language"])
+    torch.set_default_dtype(torch.bfloat16)  # as a trainer in bfloat16 has it while it builds the model
+    try:
+        model = load_model(source, load_processor(source), dtype=torch.bfloat16)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert fingerprint(model.named_parameters()) == plain
+
+
+@pytest.mark.quick
+def test_what_is_drawn_is_drawn_on_the_cpu():
+    # A trainer on a GPU makes that the default device, for which a generator of the CPU cannot draw.
+    with torch.device("meta"):
+        assert draw((2,), torch.Generator().manual_seed(0)).device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [(CohereConfig(logit_scale=0.06), "logit_scale would be lost"), (GPT2Config(n_embd=48), "no embed_tokens")],
+)
+def test_language_models_that_llava_cannot_hold_are_refused(parts, tmp_path, config, why):
+    tokenizer = AutoTokenizer.from_pretrained(parts["language"])
+    tokenizer.save_pretrained(tmp_path)
+    small = {"vocab_size": len(tokenizer), "num_hidden_layers": 1, "n_layer": 1, "num_attention_heads": 3, "n_head": 3}
+    small |= {"hidden_size": 48, "intermediate_size": 64, "num_key_value_heads": 3}
+    for name, value in small.items():
+        setattr(config, name, value)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    source = ModelSource(vision=parts["siglip"], language=str(tmp_path))
+    with pytest.raises(ModelSourceError, match=why):
+        load_model(source, load_processor(source))
+
+
+def test_a_begin_token_that_only_the_tokenizer_writes_is_written_by_the_template(parts, tmp_path):
+    language = tiny.write_language(tmp_path / "language")
+    tokenizer = AutoTokenizer.from_pretrained(language)
+    begin = TemplateProcessing(single="<|bos|> $A", special_tokens=[("<|bos|>", tokenizer.bos_token_id)])
+    tokenizer.backend_tokenizer.post_processor = begin
+    tokenizer.save_pretrained(language)
+    processor = load_processor(ModelSource(vision=parts["siglip"], language=str(language)))
+    text = processor.apply_chat_template([{"role": "user", "content": "Hi"}], add_generation_prompt=True)
+    assert text.startswith("<|bos|><|user|>")

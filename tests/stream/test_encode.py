@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from cxr_lightning.model import tiny
 from cxr_lightning.model.compose import load_processor
 from cxr_lightning.model.source import ModelSource
+from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.index import read_index
 from cxr_lightning.stream.conversation import UnstableTemplateError, as_messages, render
 from cxr_lightning.stream.encode import IGNORED, AnswerLostError, Encoder, images
@@ -15,8 +19,11 @@ from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import collate
 
 
-@pytest.fixture(scope="module", params=["clip", "siglip", "dinov2", "swin"])
-def processor(request, parts):
+@pytest.fixture(scope="module", params=["clip", "siglip", "dinov2", "swin", "vicuna"])
+def processor(request, parts, tmp_path_factory):
+    if request.param == "vicuna":  # a language model without a template of its own
+        plain = tiny.write_language(tmp_path_factory.mktemp("plain"), template=None)
+        return load_processor(ModelSource(vision=parts["clip"], language=str(plain)))
     return load_processor(ModelSource(vision=parts[request.param], language=parts["language"]))
 
 
@@ -38,7 +45,7 @@ def test_only_the_answer_is_supervised(processor, sample):
     encoded = Encoder(processor, "conversation", 2048)(sample)
     taught = encoded.targets_L[encoded.targets_L != IGNORED]
     answer = sample.record["conversation"][1]["content"]
-    assert processor.tokenizer.decode(taught) == answer + processor.tokenizer.eos_token
+    assert processor.tokenizer.decode(taught).lstrip() == answer + processor.tokenizer.eos_token
     where = np.flatnonzero(encoded.targets_L != IGNORED)
     assert (encoded.ids_L[where + 1] == encoded.targets_L[where]).all()
 
@@ -60,7 +67,7 @@ def test_several_turns_are_all_taught(processor):
     ]
     answers = [piece.text for piece in render(processor, turns) if piece.answer]
     end = processor.tokenizer.eos_token
-    assert answers == [f"Yes.{end}", f"On the left.{end}"]
+    assert [answer.lstrip() for answer in answers] == [f"Yes.{end}", f"On the left.{end}"]
 
 
 def test_long_answers_are_cut_and_counted_and_lost_ones_refused(processor, sample):
@@ -74,6 +81,13 @@ def test_long_answers_are_cut_and_counted_and_lost_ones_refused(processor, sampl
         Encoder(processor, "summary", first)(sample)
 
 
+def test_more_marks_than_images_name_the_sample(processor, sample):
+    asked = [{"role": "user", "content": "<image>" * 3 + "\nWhat?"}, {"role": "assistant", "content": "Clear."}]
+    wrong = replace(sample, record={**sample.record, "conversation": asked})
+    with pytest.raises(ShardError, match=rf"{sample.key}.* mark 3 images .* {len(sample.images)} are stored.*pack"):
+        Encoder(processor, "conversation", 2048)(wrong)
+
+
 def test_a_template_that_rewrites_earlier_turns_is_refused(processor, sample):
     changed = "{{ messages | length }}" + processor.chat_template
     kept, processor.chat_template = processor.chat_template, changed
@@ -82,6 +96,15 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(processor, sample):
             render(processor, sample.record["conversation"])
     finally:
         processor.chat_template = kept
+
+
+def test_a_prompt_that_runs_into_the_answer_is_refused(parts, shards, tmp_path):
+    plain = tiny.write_language(tmp_path / "plain", template=None)
+    processor = load_processor(ModelSource(vision=parts["clip"], language=str(plain)))
+    processor.chat_template = processor.chat_template.replace("'ASSISTANT:' }}", "'ASSISTANT: ' }}")
+    reader = ShardReader(read_index(shards).split("train"))
+    with pytest.raises(UnstableTemplateError, match="runs into the answer"):
+        [Encoder(processor, "conversation", 2048)(reader[number]) for number in range(len(reader))]
 
 
 @pytest.mark.parametrize("layout", ["packed", "padded"])

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 
 from cxr_lightning.checkpoint.runs import newest_checkpoint, open_run
 from cxr_lightning.cli import run as cli
-from tests.fitting import ROOT, cxr, losses, options
+from cxr_lightning.model import tiny
+from tests.fitting import ROOT, cxr, losses, options, run_ranks
 
 LONG = ["--data.epochs", "6", "--trainer.max_steps", "24", "--checkpoint.every_n_steps", "4", "--checkpoint.keep", "9"]
 
@@ -140,3 +141,46 @@ def test_nothing_to_go_on_from(shards, parts, tmp_path, capfd):
         capfd, *options(1, shards, tmp_path / "run", parts), "--trainer.devices", "1", "--ckpt_path", "last"
     )
     assert "no complete checkpoint to go on from" in message
+
+
+def test_nothing_that_matters_may_change_on_resume(runs, shards, parts, tmp_path, capfd):
+    """A resume that would go on with something else is refused, and the run says of itself what it said before."""
+    other = tiny.write_language(tmp_path / "other", seed=9)
+    same = [*options(2, shards, tmp_path), "--model.init_from", str(runs["stage1"]), "--trainer.devices", "1"]
+    changes = {
+        "OtherLora": (["--model.lora.alpha", "64"], "alpha=8"),
+        "OtherShards": (["--data.seed", "3"], "seed=0"),
+        "OtherBase": (
+            ["--model.source.vision", parts["siglip"], "--model.source.language", str(other)],
+            "another base",
+        ),
+    }
+    for name, (change, message) in changes.items():
+        run = tmp_path / name
+        shutil.copytree(runs["stage2"], run)
+        before = (run / "run.json").read_text(), (run / "config.yaml").read_text()
+        told = refusal(capfd, *same, *change, "--run", str(run), "--ckpt_path", "last", "--data.epochs", "3")
+        assert message in told
+        assert ((run / "run.json").read_text(), (run / "config.yaml").read_text()) == before
+
+
+def test_an_older_checkpoint_is_not_gone_on_from_in_the_same_run(runs, shards, tmp_path, capfd):
+    older = min((runs["stage2"] / "checkpoints").iterdir())
+    arguments = [*options(2, shards, runs["stage2"]), "--model.init_from", str(runs["stage1"])]
+    told = refusal(capfd, *arguments, "--ckpt_path", str(older))
+    assert "is not the newest checkpoint" in told
+    told = refusal(capfd, *arguments, "--ckpt_path", str(tmp_path))
+    assert "is no complete checkpoint" in told
+
+
+def test_the_checkpoint_that_is_named_is_the_one_that_is_taken(runs):
+    older = min((runs["stage1"] / "checkpoints").iterdir())
+    assert open_run(older).weights().parent == older
+    assert open_run(runs["stage1"]).weights().parent != older
+
+
+@pytest.mark.ranks
+def test_optimizer_state_may_lie_in_host_memory(shards, parts, tmp_path):
+    few = ["--trainer.devices", "1", "--trainer.max_steps", "3", "--trainer.strategy.offload_optimizer", "true"]
+    run_ranks(1, [[*options(1, shards, tmp_path / "run", parts), *few]], tmp_path)
+    assert len(losses(tmp_path / "run")) == 3
