@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from cxr_lightning.evaluation.findings import LABELS, find
-from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord
+from cxr_lightning.reports.conversations import DESCRIBE
+from cxr_lightning.reports.draw import choose
+from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord, ShardError
 from cxr_lightning.shards.index import ShardIndex, SplitIndex
 from cxr_lightning.shards.sample import RawSample, read_sample
 from cxr_lightning.study import Split
@@ -34,7 +37,7 @@ class Case:
     Attributes:
         key: Its key in the shards.
         patient: Its hashed patient.
-        prompt: The first user turn, `<image>` where each image goes.
+        prompt: The question that the reference answers, `<image>` where each image goes.
         images: As many encoded images as the prompt marks, the primary view first.
         views: Position of each of them, so that like is swapped for like.
         reference: What the radiologist said.
@@ -68,7 +71,7 @@ def read_cases(index: ShardIndex, split: Split, *, limit: int | None = None) -> 
 
     Raises:
         NoCaseError: If there is none.
-        ShardError: If a shard does not hold what its index says.
+        ShardError: If a shard does not hold what its index says, or a question marks more images than are stored.
     """
     columns = index.split(split)
     chosen = np.arange(len(columns))
@@ -112,8 +115,13 @@ def _read(columns: SplitIndex, chosen: np.ndarray[tuple[int], np.dtype[np.int64]
 
 def _case(sample: RawSample) -> Case:
     record = sample.record
-    prompt = next((turn["content"] for turn in record["conversation"] if turn["role"] == "user"), IMAGE_MARK)
-    views = record["views"][: max(1, prompt.count(IMAGE_MARK))]
+    prompt = _question(sample)
+    views = record["views"][: prompt.count(IMAGE_MARK)]
+    if len(views) < prompt.count(IMAGE_MARK):
+        raise ShardError(
+            f"Sample {sample.key}: its question marks {prompt.count(IMAGE_MARK)} images with {IMAGE_MARK}, and "
+            f"{len(views)} are stored. Remedy: pack the source again; `cxr pack` now names such studies."
+        )
     labels = record["labels"]
     return Case(
         key=sample.key,
@@ -125,6 +133,26 @@ def _case(sample: RawSample) -> Case:
         # Labels of another vocabulary cannot be compared with what is read from answers; the reference can.
         labels=None if labels is None or not _OURS.issuperset(labels) else frozenset(labels),
     )
+
+
+def _question(sample: RawSample) -> str:
+    """Chooses what to ask: the reference must be an answer to it.
+
+    The summary answers a request for the whole report and no other question, and a conversation may open with "Is there
+    cardiomegaly?". The sample's own request is kept where it has one; else its key draws a wording, always the same.
+    """
+    turns, summary = sample.record["conversation"], sample.record["summary"]
+    first = next((turn["content"] for turn in turns if turn["role"] == "user"), IMAGE_MARK)
+    asked = first
+    if summary:
+        own = (
+            question["content"]
+            for question, answer in pairwise(turns)
+            if question["role"] == "user" and answer["role"] == "assistant" and answer["content"] == summary
+        )
+        asked = next(own, None) or choose(DESCRIBE, sample.key, "describe")
+    # Asked alone, a later question needs the images that the first one showed.
+    return asked if IMAGE_MARK in asked else f"{IMAGE_MARK}\n" * max(1, first.count(IMAGE_MARK)) + asked
 
 
 def _reference(record: SampleRecord) -> str:

@@ -38,7 +38,7 @@ class NotAModelError(ValueError):
     """The folder does not hold a model that transformers can load."""
 
 
-class WorkerError(RuntimeError):
+class WorkerError(ValueError):
     """A process that generated answers died; its own error is in the message."""
 
 

@@ -47,7 +47,7 @@ class SampleRecord(TypedDict):
 
     Attributes:
         schema: `SCHEMA`.
-        study: The study's name in its source.
+        study: The study's hashed name, as in the key; with `--keep_study_ids` the source's own name.
         patient: The patient's hashed name.
         views: The images, the primary one first.
         split: train, validate or test.

@@ -58,6 +58,7 @@ def pack(
     split: Fractions = Fractions(),  # noqa: B008  (frozen)
     samples_per_shard: int = 1000,
     patient_key: str = DEFAULT_KEY,
+    keep_study_ids: bool = False,
     max_bad: float = 0.01,
     workers: int | None = None,
     overwrite: bool = False,
@@ -76,12 +77,13 @@ def pack(
         split: Shares of patients, where the source prescribes no split.
         samples_per_shard: Samples in a full shard.
         patient_key: Key of the hashes that replace patients and studies; give a secret one for patients of yours.
+        keep_study_ids: Write each study's own name into its record, where else its hash stands.
         max_bad: Share of studies that may be bad; they are skipped and listed. 0.01 of fewer than 100 studies is none.
         workers: Processes that prepare studies; as many as there are cores and work for if not given.
         overwrite: Replace OUT where it is there.
     """
     console = Console(stderr=True)
-    recipe = Recipe(size, format, quality, conversation)
+    recipe = Recipe(size, format, quality, conversation, keep_study_ids)
     if not 0 <= max_bad <= 1:
         raise ValueError(f"--max_bad {max_bad}: a share, 0 to 1")
     with aside(out, overwrite=overwrite) as folder:

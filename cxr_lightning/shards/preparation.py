@@ -11,7 +11,15 @@ from cxr_lightning.reports.cleaning import clean
 from cxr_lightning.reports.conversations import Said, Style, converse
 from cxr_lightning.reports.sources import Flaw
 from cxr_lightning.reports.summarize import summarize
-from cxr_lightning.shards.contract import LATERAL_SUFFIX, SCHEMA, Format, SampleRecord, ViewRecord
+from cxr_lightning.shards.contract import (
+    IMAGE_MARK,
+    LATERAL_SUFFIX,
+    SCHEMA,
+    Format,
+    SampleRecord,
+    Turn,
+    ViewRecord,
+)
 from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
 from cxr_lightning.shards.sample import sample_bytes
 from cxr_lightning.shards.writer import Packed
@@ -27,12 +35,14 @@ class Recipe:
         format: jpg or png.
         quality: JPEG quality.
         conversation: Which questions are asked.
+        keep_study_ids: Whether the record names the study as its source does, not by its key.
     """
 
     size: int
     format: Format
     quality: int
     conversation: Style
+    keep_study_ids: bool = False
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 8192:
@@ -80,16 +90,21 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     )
     if not said.summary and not said.turns:
         return _wordless(job)
+    chosen = chosen_views(job.study.views, recipe.format)
+    turns = converse(said, job.key, recipe.conversation)
+    marks = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
+    if marks > len(chosen):
+        return Flaw(job.where, "more marks than images", _unmatched(marks, len(chosen)))
     images: dict[str, bytes] = {}
     views: list[ViewRecord] = []
-    for suffix, view in chosen_views(job.study.views, recipe.format).items():
+    for suffix, view in chosen.items():
         try:
             gray = shrink(load_gray(view.path), recipe.size)
         except ImageError as error:
             return Flaw(job.where, "image unusable", f"{view.position} image: {error}")
         images[suffix] = encode(gray, recipe.format, recipe.quality)
         views.append(ViewRecord(member=suffix, position=view.position, width=gray.shape[1], height=gray.shape[0]))
-    block = sample_bytes(job.key, _record(job, said, views, recipe), images)
+    block = sample_bytes(job.key, _record(job, said, turns, views, keep_id=recipe.keep_study_ids), images)
     return Packed(job.key, job.patient, len(said.summary), len(images), block)
 
 
@@ -118,11 +133,18 @@ def _wordless(job: Job) -> Flaw:
     return Flaw(job.where, "nothing to learn", reason, bad=False)
 
 
-def _record(job: Job, said: Said, views: list[ViewRecord], recipe: Recipe) -> SampleRecord:
+def _unmatched(marks: int, stored: int) -> str:
+    return (
+        f"its turns mark {marks} images with {IMAGE_MARK}, and {stored} can be stored: a sample has its primary image "
+        "and one lateral"
+    )
+
+
+def _record(job: Job, said: Said, turns: list[Turn], views: list[ViewRecord], *, keep_id: bool) -> SampleRecord:
     study = job.study
     return SampleRecord(
         schema=SCHEMA,
-        study=study.study_id,
+        study=study.study_id if keep_id else job.key,
         patient=job.patient,
         views=views,
         split=job.split,
@@ -130,7 +152,7 @@ def _record(job: Job, said: Said, views: list[ViewRecord], recipe: Recipe) -> Sa
         findings=said.findings,
         impression=said.impression,
         summary=said.summary,
-        conversation=converse(said, job.key, recipe.conversation),
+        conversation=turns,
         labels=None if study.labels is None else sorted(study.labels),
         source=study.source,
         licence=study.licence,

@@ -9,7 +9,15 @@ from safetensors.torch import load_file, save_file
 
 from cxr_lightning.evaluation.cases import NoCaseError, commonest_reference, read_cases
 from cxr_lightning.evaluation.evaluate import evaluate
-from cxr_lightning.evaluation.generate import CONDITIONS, NotAModelError, generate, load_answerer, plan_tasks
+from cxr_lightning.evaluation.generate import (
+    CONDITIONS,
+    NotAModelError,
+    Task,
+    WorkerError,
+    generate,
+    load_answerer,
+    plan_tasks,
+)
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.index import read_index
 
@@ -23,6 +31,13 @@ def test_cases_come_from_the_split_with_truth(shards: Path) -> None:
     unknown = [case for case in cases if case.labels is None]
     assert len(unknown) == 2, "one without labels, one with labels of another vocabulary"
     assert all(isinstance(case.truth, frozenset) for case in cases)
+
+
+def test_a_worker_that_fails_is_told_as_other_errors_are(model: Path) -> None:
+    tasks = [Task(f"s{n}", "own", "<image>\nWhat?", (b"no image",), f"s{n}") for n in range(2)]
+    with pytest.raises(WorkerError, match="A process that generated answers failed") as caught:
+        list(generate(model, tasks, batch=1, workers=2, max_tokens=2))
+    assert isinstance(caught.value, ValueError), "cli.py prints these without a traceback"
 
 
 def test_limit_takes_the_same_studies_every_time(shards: Path) -> None:

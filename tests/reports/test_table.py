@@ -104,6 +104,29 @@ def test_numbers_are_names_too_and_nan_is_nothing(tmp_path):
     assert (study.study_id, study.patient_id, study.report.text) == ("7", "8", "")
 
 
+@pytest.mark.parametrize("name", ["123.0", "123", '"123.0"', '" 123.00 "', '"123"'])
+def test_a_whole_number_is_one_name_however_it_is_written(tmp_path, name):
+    row = f'{{"study_id": {name}, "patient_id": {name}, "image": "a.png", "report": "Clear."}}'
+    (study,) = studies(jsonl(tmp_path, row))
+    assert (study.study_id, study.patient_id) == ("123", "123")
+    (tmp_path / "t.csv").write_text(f"study_id,patient_id,image,report\n{name},{name},a.png,Clear.\n")
+    (same,) = studies(tmp_path / "t.csv")
+    assert (same.study_id, same.patient_id) == ("123", "123")
+
+
+@pytest.mark.parametrize("name", ["00123", "1.2.840.0", "12.5", "v1.0", "1e5"])
+def test_other_names_stay_as_they_are(tmp_path, name):
+    (study,) = studies(jsonl(tmp_path, {**BASE, "study_id": name, "patient_id": name}))
+    assert (study.study_id, study.patient_id) == (name, name)
+
+
+@pytest.mark.parametrize("cell", ["Small left pleural effusion.", "zebra pattern", "MRN00123", "zebrazebrazebra"])
+def test_a_cell_that_is_no_mistyped_split_is_not_quoted(tmp_path, cell):
+    found = flaw(jsonl(tmp_path, {**BASE, "split": cell}))
+    assert f"column 'split' says {len(cell)} characters; it must be train" in found.reason
+    assert cell[:6].lower() not in found.reason.lower()
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [

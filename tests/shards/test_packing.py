@@ -50,12 +50,24 @@ def test_every_study_arrives_once_and_patients_keep_to_one_split(tmp_path):
     index = read_index(tmp_path / "out")
     verify(index)
     records = samples_of(tmp_path / "out")
-    assert {record["study"] for record in records} == {f"s{number:03d}" for number in range(30)}
+    keys = [key for shard in index.shards for key in shard["samples"]["key"]]
+    assert len(set(keys)) == 30
+    assert [record["study"] for record in records] == keys
     split_of = {record["patient"]: record["split"] for record in records}
     assert all(split_of[record["patient"]] == record["split"] for record in records)
     assert sum(counts["samples"] for counts in index.counts.values()) == 30
     assert max(len(shard["samples"]["key"]) for shard in index.shards) <= 7
     assert not any("p00" in json.dumps(record) for record in records)
+
+
+def test_no_name_of_the_source_is_in_the_shards_unless_asked_for(tmp_path):
+    table = table_of(tmp_path / "in")
+    names = [f"s{number:03d}" for number in range(12)]
+    pack("table", table, out=tmp_path / "out")
+    assert not [name for name in names for data in contents(tmp_path / "out").values() if f'"{name}"'.encode() in data]
+    pack("table", table, out=tmp_path / "kept", keep_study_ids=True)
+    assert sorted(record["study"] for record in samples_of(tmp_path / "kept")) == names
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -138,6 +150,11 @@ def no_patient(root: Path) -> Path:
     return write_table(root, [row(number, **({"patient_id": None} if number == 3 else {})) for number in range(12)])
 
 
+def more_marks_than_images(root: Path) -> Path:
+    pair = {"question": "<image>\n<image>\nWhich is older?", "answer": "The first."}
+    return write_table(root, [row(number, **(pair if number == 3 else {})) for number in range(12)])
+
+
 def not_json(root: Path) -> Path:
     table = table_of(root)
     lines = (root / "studies.jsonl").read_text().splitlines()
@@ -153,6 +170,7 @@ BAD = [
     (no_image, "not a PNG, JPEG or DICOM"),
     (empty_report, "neither report"),
     (no_patient, "'patient_id' is empty"),
+    (more_marks_than_images, "mark 2 images with <image>, and 1 can be stored"),
     (not_json, "not JSON"),
 ]
 

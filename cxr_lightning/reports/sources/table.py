@@ -8,6 +8,7 @@ less than 1 GiB); its images are not opened here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ SPLIT_WORDS: dict[str, Split] = {
 FRONTAL_WORDS = frozenset({"frontal", "pa", "ap", "postero-anterior", "antero-posterior", "posteroanterior"})
 LATERAL_WORDS = frozenset({"lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral"})
 NO_LABEL = frozenset({"normal", "none", "no finding"})
+_WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 
 
 class RowError(ValueError):
@@ -59,7 +61,7 @@ def read_table(root: Path, columns: Columns) -> Iterator[Found | Flaw]:
             continue
         present |= row.cells.keys()
         try:
-            joined.setdefault(_text(row, columns.study_id, needed=True), []).append(row)
+            joined.setdefault(_name(row, columns.study_id), []).append(row)
         except RowError as error:
             if columns.study_id in present:
                 yield Flaw(f"{path.name}:{row.line}", "row incomplete", str(error))
@@ -86,11 +88,11 @@ def _check_columns(path: Path, columns: Columns, present: set[str]) -> None:
 
 def _study(study_rows: list[Row], columns: Columns, folder: Path) -> Study:
     first = study_rows[0]
-    patients = {_text(row, columns.patient_id, needed=True) for row in study_rows}
+    patients = {_name(row, columns.patient_id) for row in study_rows}
     if len(patients) > 1:
         raise RowError(f"{len(patients)} patients for one study; a study belongs to one patient")
     return Study(
-        study_id=_text(first, columns.study_id),
+        study_id=_name(first, columns.study_id),
         patient_id=patients.pop(),
         views=_views(study_rows, columns, folder),
         report=_report(study_rows, columns),
@@ -153,7 +155,10 @@ def _split(study_rows: Iterable[Row], columns: Columns) -> Split | None:
     words = {_text(row, columns.split).lower() for row in study_rows} - {""}
     unknown = words - SPLIT_WORDS.keys()
     if unknown:
-        raise RowError(f"column '{columns.split}' says '{min(unknown)[:20]}'; it must be train, validate or test")
+        word = min(unknown)
+        # A shifted row puts a name or a report here: only what looks like a mistyped split may be shown.
+        told = f"'{word}'" if len(word) <= 12 and word.isascii() and word.isalpha() else f"{len(word)} characters"
+        raise RowError(f"column '{columns.split}' says {told}; it must be train, validate or test")
     uses = {SPLIT_WORDS[word] for word in words}
     if len(uses) > 1:
         raise RowError(f"its rows prescribe {len(uses)} splits; a study has one")
@@ -186,6 +191,16 @@ def _turns(row: Row, columns: Columns) -> Iterator[tuple[str, str]]:
         if not all(pair):
             raise RowError(f"a turn in column '{columns.turns}' lacks its question or its answer")
         yield pair[0], pair[1]
+
+
+def _name(row: Row, column: str) -> str:
+    """Returns a study's or patient's name; 123.0 is 123, which pandas makes of numbers once a cell of them is empty."""
+    value = row.cells.get(column)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    name = _text(row, column, needed=True)
+    whole = _WHOLE.fullmatch(name)
+    return whole[1] if whole else name
 
 
 def _text(row: Row, column: str, *, needed: bool = False) -> str:
