@@ -169,7 +169,7 @@ def _prepare(out: Path, size: Size) -> Callable[[Console], None]:
         }
         with console.status("Training both side by side") as status:
             while any(job.poll() is None for job in jobs.values()):
-                status.update("; ".join(filter(None, (_last_line(out / f"{name}.log") for name in names))))
+                status.update(" · ".join(filter(None, (_last_line(out / f"{name}.log") for name in names))))
                 time.sleep(1)
         codes = {name: job.returncode for name, job in jobs.items()}
         for name in names:

@@ -322,7 +322,7 @@ def _train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        tell(bar, task, "language model", step, recipe.steps, running)
+        tell(bar, task, "language", step, recipe.steps, running)
     return running
 
 

@@ -71,4 +71,4 @@ def tell(bar: Progress, task: TaskID, name: str, step: int, steps: int, loss: fl
     """Moves the bar on; where nobody sees a bar, says every twentieth of the way how far the training is."""
     bar.update(task, advance=1, description=f"{name}, loss {loss:.2f}")
     if not bar.console.is_terminal and (step + 1) % max(1, steps // 20) == 0:
-        log.info("%s: step %d of %d, loss %.2f", name, step + 1, steps, loss)
+        log.info("%s %d/%d, loss %.2f", name, step + 1, steps, loss)

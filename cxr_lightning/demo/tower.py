@@ -223,7 +223,7 @@ def _train(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        tell(bar, task, "vision tower", step, recipe.steps, running)
+        tell(bar, task, "tower", step, recipe.steps, running)
     return running
 
 
