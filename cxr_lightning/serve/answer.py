@@ -10,7 +10,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cxr_lightning.model.generation import generate
-from cxr_lightning.shards.images import load_gray, shrink
+from cxr_lightning.shards.images import ImageError, load_gray, shrink
 
 QUESTION = "Describe this chest radiograph."
 
@@ -54,7 +54,10 @@ class Answerer:
             question: What to ask.
             max_new_tokens: Longest answer.
         """
-        gray = load_gray(image)
+        try:
+            gray = load_gray(image)
+        except ImageError as error:
+            raise ImageError(f"{image}: {error}. Remedy: give a PNG, JPEG or DICOM file of one radiograph.") from None
         if self.image_size is not None:  # as training saw it: a full film would reach some towers in many more tokens
             gray = shrink(gray, self.image_size)
         picture = Image.fromarray(gray).convert("RGB")

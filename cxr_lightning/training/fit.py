@@ -40,6 +40,14 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+_DESCRIPTION = """Train a stage: configs/stage1.yaml aligns the projector, configs/stage2.yaml tunes on instructions.
+
+Configurations are laid over one another and options over them; the last word wins. --print_config shows what comes out.
+Worth knowing first: --data.shards, --model.source.vision, --model.source.language, --model.init_from, --run,
+--ckpt_path.
+"""
+
+
 class EpochsBelongToDataError(ValueError):
     """`trainer.max_epochs` was set: passes over the data are counted by the stream, whose position is one counter."""
 
@@ -135,7 +143,13 @@ def open_cli(args: Sequence[str], cli_class: type[FitCli] = FitCli) -> FitCli:
         save_config_callback=None,
         args=list(args),
         seed_everything_default=0,
-        parser_kwargs={"prog": "cxr fit", "description": fit.__doc__, "allow_abbrev": False},
+        auto_configure_optimizers=False,  # the stages have theirs: --model.optim
+        parser_kwargs={
+            "prog": "cxr fit",
+            "usage": "cxr fit --config configs/stage1.yaml [--config OVERLAY.yaml ...] [--OPTION VALUE ...]",
+            "description": _DESCRIPTION,
+            "allow_abbrev": False,
+        },
     )
 
 
