@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-IGNORED = -100
+from cxr_lightning.stream.encode import IGNORED
 
 
 def next_token_sum(model: Any, inputs: Mapping[str, Any], targets_RL: Tensor) -> Tensor:

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cxr_lightning.reports.conversations import IMAGE_MARK
 from cxr_lightning.shards.contract import Turn
-
-IMAGE_MARK = "<image>"
-"""Stands in shards where an image stands; the family's own token replaces it when a template renders it."""
 
 
 class UnstableTemplateError(ValueError):

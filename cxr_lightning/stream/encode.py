@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from cxr_lightning.reports.conversations import IMAGE_MARK
 from cxr_lightning.shards.contract import ShardError, Turn
 from cxr_lightning.shards.sample import RawSample
-from cxr_lightning.stream.conversation import IMAGE_MARK, Piece, UnstableTemplateError, render
+from cxr_lightning.stream.conversation import Piece, UnstableTemplateError, render
 
 TextKind = Literal["summary", "conversation"]
 IGNORED = -100

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from cxr_lightning.model.generation import generate
-from cxr_lightning.stream.conversation import IMAGE_MARK, as_messages
+from cxr_lightning.reports.conversations import IMAGE_MARK
+from cxr_lightning.stream.conversation import as_messages
 from cxr_lightning.stream.encode import images
 
 
