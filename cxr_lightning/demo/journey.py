@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -149,7 +150,7 @@ def _verb(arguments: list[object], mark: Path | None = None) -> Callable[[Consol
     words = [str(argument) for argument in arguments]
 
     def run(console: Console) -> None:
-        console.print(f"[cyan]$ cxr {' '.join(words)}", highlight=False, soft_wrap=True)
+        console.print(f"[cyan]$ cxr {shlex.join(words)}", highlight=False, soft_wrap=True)
         subprocess.run([sys.executable, "-m", "cxr_lightning", *words], check=True)
         if mark is not None:
             mark.touch()
