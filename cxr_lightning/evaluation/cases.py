@@ -7,7 +7,6 @@ be true. Images stay encoded, so a split of thousands fits in memory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,8 +16,8 @@ from cxr_lightning.evaluation.findings import LABELS, find
 from cxr_lightning.reports.conversations import DESCRIBE
 from cxr_lightning.reports.draw import choose
 from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord, ShardError
-from cxr_lightning.shards.index import ShardIndex, SplitIndex
-from cxr_lightning.shards.sample import RawSample, read_sample
+from cxr_lightning.shards.index import ShardIndex
+from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.study import Split
 
 # The commonest text of a large archive shows in a part of it; reading 270,000 studies for one sentence would not pay.
@@ -77,8 +76,8 @@ def read_cases(index: ShardIndex, split: Split, *, limit: int | None = None) -> 
     chosen = np.arange(len(columns))
     if limit is not None and limit < len(columns):
         # Keys are hashes, so the smallest ones are a fair sample, and the same one whatever the order of packing.
-        chosen = np.sort(np.argsort(np.array(columns.keys))[:limit])
-    cases = [_case(sample) for sample in _read(columns, chosen) if sample.record["conversation"]]
+        chosen = np.sort(np.argsort(columns.rows["key"])[:limit])
+    cases = [_case(sample) for sample in map(columns.read, chosen.tolist()) if sample.record["conversation"]]
     if not cases:
         there = ", ".join(f"{name}: {counts['samples']}" for name, counts in index.counts.items())
         raise NoCaseError(
@@ -99,18 +98,8 @@ def commonest_reference(index: ShardIndex, split: Split) -> str:
     """
     columns = index.split("train")
     columns = columns if len(columns) else index.split(split)
-    texts = Counter(_reference(sample.record) for sample in _read(columns, np.arange(min(_ENOUGH, len(columns)))))
+    texts = Counter(_reference(sample.record) for sample in map(columns.read, range(min(_ENOUGH, len(columns)))))
     return min(texts.items(), key=lambda pair: (-pair[1], pair[0]))[0]
-
-
-def _read(columns: SplitIndex, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[RawSample]:
-    """Reads samples, opening each shard once."""
-    for shard, path in enumerate(columns.paths):
-        mine = chosen[columns.shard_id[chosen] == shard]
-        if len(mine):
-            with path.open("rb") as file:
-                for number in mine:
-                    yield read_sample(file, int(columns.offset[number]), int(columns.size[number]))
 
 
 def _case(sample: RawSample) -> Case:

@@ -1,7 +1,7 @@
 """The shard contract in types: what a tar member is called, what its JSON holds, what the index lists.
 
 `shards/README.md` says the same in words and a test holds the two together. Whoever changes a meaning here raises
-`SCHEMA`, so that old readers refuse new shards instead of misreading them.
+`SCHEMA` (samples) or `INDEX_SCHEMA` (index), so that old readers refuse new shards instead of misreading them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from cxr_lightning.reports.conversations import IMAGE_MARK, Turn
 from cxr_lightning.study import Position, Split
 
 SCHEMA = 1
+INDEX_SCHEMA = 2
 INDEX_NAME = "index.json"
+ROWS_NAME = "index.npy"
 SHARD_NAME = "{split}-{number:06d}.tar"
 Format = Literal["jpg", "png"]
 FORMATS: tuple[Format, ...] = ("jpg", "png")
@@ -76,52 +78,28 @@ class SampleRecord(TypedDict):
     licence: str
 
 
-class SampleColumns(TypedDict):
-    """A shard's samples in the index, one list a property, all of one length and in the tar's order.
-
-    Attributes:
-        key: The samples' keys.
-        patient: Hashed patients.
-        offset: First byte of the sample in the tar.
-        size: Bytes of the sample, headers and padding included.
-        characters: Length of the summary.
-        images: Number of images.
-        crc32: CRC-32 of those bytes.
-    """
-
-    key: list[str]
-    patient: list[str]
-    offset: list[int]
-    size: list[int]
-    characters: list[int]
-    images: list[int]
-    crc32: list[int]
-
-
 class ShardRecord(TypedDict):
     """One shard in the index.
 
     Attributes:
-        name: The tar's file name.
-        split: The split it belongs to.
+        name: The tar's file name where it lies beside the index, else its absolute path or its URL.
         bytes: Its size.
         sha256: Its digest.
-        samples: Its samples, column by column.
+        samples: How many samples of each split it holds; splits without any are not named.
     """
 
     name: str
-    split: Split
     bytes: int
     sha256: str
-    samples: SampleColumns
+    samples: dict[Split, int]
 
 
 class ImageRecord(TypedDict):
     """How images are stored.
 
     Attributes:
-        size: The longest side that an image was shrunk to, in pixels.
-        format: "jpg" or "png".
+        size: The longest side that an image was shrunk to, in pixels; in tars that others wrote, the longest seen.
+        format: "jpg" or "png"; in tars that others wrote, the commonest.
     """
 
     size: int
@@ -140,23 +118,51 @@ class SplitRecord(TypedDict):
     patients: int
 
 
+class MembersRecord(TypedDict):
+    """How samples of tars that others wrote are read.
+
+    Attributes:
+        image: Member suffixes that may hold the image, the wanted one first.
+        text: The member that holds the text ("txt"), or a field of a JSON member ("json.caption").
+    """
+
+    image: list[str]
+    text: str
+
+
+class RowsRecord(TypedDict):
+    """The file that lists the samples.
+
+    Attributes:
+        name: `ROWS_NAME`, beside index.json.
+        sha256: Its digest.
+    """
+
+    name: str
+    sha256: str
+
+
 class IndexRecord(TypedDict):
     """What index.json holds.
 
     Attributes:
-        schema: `SCHEMA`.
+        schema: `INDEX_SCHEMA`.
         created_by: Program and version.
         image: How images are stored.
+        members: How samples are read; null where their JSON member is a `SampleRecord`.
         splits: Counts for each split.
-        fingerprint: SHA-256 over the shards' names and digests: equal data, equal fingerprint.
-        shards: The shards.
+        fingerprint: SHA-256 over all that decides what is read under which number: equal data, equal fingerprint.
+        rows: The file that lists the samples.
+        shards: The shards; a row names one by its place here.
     """
 
     schema: int
     created_by: str
     image: ImageRecord
-    splits: dict[str, SplitRecord]
+    members: MembersRecord | None
+    splits: dict[Split, SplitRecord]
     fingerprint: str
+    rows: RowsRecord
     shards: list[ShardRecord]
 
 
@@ -164,15 +170,18 @@ __all__ = [
     "FORMATS",
     "IMAGE_MARK",
     "INDEX_NAME",
+    "INDEX_SCHEMA",
     "KEY_PATTERN",
     "LATERAL_SUFFIX",
     "RECORD_SUFFIX",
+    "ROWS_NAME",
     "SCHEMA",
     "SHARD_NAME",
     "Format",
     "ImageRecord",
     "IndexRecord",
-    "SampleColumns",
+    "MembersRecord",
+    "RowsRecord",
     "SampleRecord",
     "ShardError",
     "ShardRecord",

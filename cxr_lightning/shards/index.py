@@ -1,7 +1,7 @@
-"""The index: shard records enter and `index.json` leaves; `index.json` enters and columns of numbers leave.
+"""The index: shards with their rows enter, `index.npy` and `index.json` leave; those enter, samples by number leave.
 
-Whoever trains plans a whole epoch from the columns, without opening a tar, and reads any sample by one range read.
-`verify` holds the index against the tars, byte by byte.
+`index.json` is small and for people; the rows are mapped, so opening costs the same for a thousand and for a hundred
+million samples. Whoever trains reads any sample by one range read. `verify` holds the index against the tars.
 """
 
 from __future__ import annotations
@@ -10,61 +10,46 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr_lightning import __version__
+from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import (
     INDEX_NAME,
-    SCHEMA,
+    INDEX_SCHEMA,
+    ROWS_NAME,
     ImageRecord,
     IndexRecord,
-    SampleColumns,
+    MembersRecord,
+    RowsRecord,
     ShardError,
     ShardRecord,
     SplitRecord,
 )
+from cxr_lightning.shards.rows import (
+    Rows,
+    ShardRows,
+    digest_of,
+    laid_out,
+    open_rows,
+    patients_of,
+    shared_patient,
+    write_rows,
+)
+from cxr_lightning.shards.splitindex import SplitIndex
+from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.study import SPLITS, Split
 
-Ints = NDArray[np.int64]
+__all__ = ["ShardIndex", "SplitIndex", "fingerprint_of", "read_index", "verify", "write_index"]
+
 _MOST_TOLD = 10
-
-
-@dataclass(frozen=True, slots=True)
-class SplitIndex:
-    """The samples of one split, in the tars' order; every array has one number a sample.
-
-    Attributes:
-        name: The split.
-        paths: The split's shards.
-        shard_id: Which of `paths` holds the sample.
-        offset: First byte of the sample in its shard.
-        size: Bytes of the sample.
-        characters: Length of its summary; 0 where a source brought only questions and answers.
-        images: Number of its images.
-        crc32: CRC-32 of its bytes.
-        keys: Its key.
-        patients: Its hashed patient.
-    """
-
-    name: Split
-    paths: tuple[Path, ...]
-    shard_id: Ints
-    offset: Ints
-    size: Ints
-    characters: Ints
-    images: Ints
-    crc32: Ints
-    keys: tuple[str, ...]
-    patients: tuple[str, ...]
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.keys)
+_AT_ONCE = 16
+"""Sizes of remote shards asked for at a time: each is an answer away, and a set has thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,121 +57,135 @@ class ShardIndex:
     """What a folder of shards holds.
 
     Attributes:
-        root: The folder.
-        created_by: Program and version that made it.
+        root: The folder, by path or URL.
+        created_by: Program and version that made the index.
         image: Size and format of the images.
-        fingerprint: Digest over all shards: equal data, equal fingerprint.
+        members: How samples are read; None where their JSON member is a `SampleRecord`.
+        fingerprint: Digest over all shards and rows: equal data, equal fingerprint.
         counts: Samples and patients of each split.
         shards: The shards as the index lists them.
+        rows_sha256: Digest that `index.npy` must have.
+        rows: One `Row` a sample, split by split.
     """
 
-    root: Path
+    root: str
     created_by: str
     image: ImageRecord
+    members: MembersRecord | None
     fingerprint: str
-    counts: dict[str, SplitRecord]
+    counts: dict[Split, SplitRecord]
     shards: tuple[ShardRecord, ...]
+    rows_sha256: str
+    rows: Rows
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Path or URL of every shard."""
+        return tuple(storage.join(self.root, shard["name"]) for shard in self.shards)
 
     def split(self, name: Split) -> SplitIndex:
-        """Collect one split's samples.
+        """Give one split's samples; nothing is copied.
 
         Args:
             name: train, validate or test.
 
         Returns:
-            Columns over all its shards; empty ones where the split has no sample.
+            Its rows; none where the split has no sample.
         """
         if name not in SPLITS:
             raise ValueError(f"no split is called '{name}'; there is {', '.join(SPLITS)}")
-        mine = [shard for shard in self.shards if shard["split"] == name]
-        lengths = [len(shard["samples"]["key"]) for shard in mine]
+        start = sum(self.counts[split]["samples"] for split in SPLITS[: SPLITS.index(name)])
         return SplitIndex(
             name=name,
-            paths=tuple(self.root / shard["name"] for shard in mine),
-            shard_id=np.repeat(np.arange(len(mine), dtype=np.int64), lengths),
-            offset=_column(shard["samples"]["offset"] for shard in mine),
-            size=_column(shard["samples"]["size"] for shard in mine),
-            characters=_column(shard["samples"]["characters"] for shard in mine),
-            images=_column(shard["samples"]["images"] for shard in mine),
-            crc32=_column(shard["samples"]["crc32"] for shard in mine),
-            keys=tuple(key for shard in mine for key in shard["samples"]["key"]),
-            patients=tuple(patient for shard in mine for patient in shard["samples"]["patient"]),
+            locations=self.locations,
+            rows=self.rows[start : start + self.counts[name]["samples"]],
+            shard_lengths=np.array([shard["samples"].get(name, 0) for shard in self.shards], dtype=np.int64),
+            members=self.members,
         )
 
 
-def write_index(root: Path, shards: list[ShardRecord], image: ImageRecord) -> IndexRecord:
-    """Write index.json beside its shards.
+def write_index(
+    root: Path, shards: Sequence[ShardRows], image: ImageRecord, members: MembersRecord | None = None
+) -> IndexRecord:
+    """Write index.npy and then index.json.
 
     Args:
-        root: The folder that holds the shards.
-        shards: Their records, in order.
+        root: The folder for them, beside the shards or not.
+        shards: The shards, in order.
         image: How images are stored.
+        members: How samples are read, where their JSON member is no `SampleRecord`.
 
     Returns:
-        What was written.
+        What index.json now holds.
+
+    Raises:
+        ShardError: A patient is in two splits.
     """
-    patients = _patients(shards)
-    assert _leak(patients) is None, "a patient in two splits reached the writer"
-    record = IndexRecord(
-        schema=SCHEMA,
-        created_by=f"cxr-lightning {__version__}",
-        image=image,
-        splits={
-            split: SplitRecord(
-                samples=sum(len(shard["samples"]["key"]) for shard in shards if shard["split"] == split),
-                patients=len(patients[split]),
-            )
-            for split in SPLITS
-        },
-        fingerprint=fingerprint_of(shards),
-        shards=shards,
-    )
-    temporary = root / f"{INDEX_NAME}.partial"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(record, file, ensure_ascii=False, separators=(",", ":"))
-        file.write("\n")
+    rows = laid_out(shards)
+    samples = {split: sum(len(shard.rows.get(split, ())) for shard in shards) for split in SPLITS}
+    parts = dict(zip(SPLITS, np.split(rows, np.cumsum(list(samples.values()))[:-1]), strict=True))
+    _refuse_shared(str(root), parts.values())
+    root.mkdir(parents=True, exist_ok=True)
+    partial = root / f"{ROWS_NAME}.partial"
+    with partial.open("wb") as file:
+        write_rows(rows, file)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(root / INDEX_NAME)
+    records = [_record(shard) for shard in shards]
+    digest = digest_of(partial)
+    record = IndexRecord(
+        schema=INDEX_SCHEMA,
+        created_by=f"cxr-lightning {__version__}",
+        image=image,
+        members=members,
+        splits={
+            split: SplitRecord(samples=samples[split], patients=len(patients_of(parts[split]))) for split in SPLITS
+        },
+        fingerprint=fingerprint_of(records, digest, members),
+        rows=RowsRecord(name=ROWS_NAME, sha256=digest),
+        shards=records,
+    )
+    _set_in_place(root, record)
     return record
 
 
-def read_index(root: Path) -> ShardIndex:
-    """Read a folder's index and check that it is consistent in itself.
+def read_index(location: str | Path, cache: Path | None = None) -> ShardIndex:
+    """Open the index of a folder of shards.
+
+    Costs the same for any number of samples: the rows are mapped, and looked at only where they are used. Whether they
+    are the ones that were written, `verify` says.
 
     Args:
-        root: A folder that `cxr pack` made.
+        location: The folder, by path or URL, that holds index.json.
+        cache: Where the rows of a remote index are kept, to be mapped by all processes of a node; without it, each
+            process holds them in memory.
 
     Raises:
         ShardError: There is no index, it is of another schema, or it contradicts itself.
+        StorageError: It cannot be reached.
     """
-    path = Path(root) / INDEX_NAME
+    root = os.fspath(location) if storage.is_remote(location) else str(storage.local_path(location))
+    path = storage.join(root, INDEX_NAME)
+    record = _read_record(path)
     try:
-        record: IndexRecord = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ShardError(
-            f"{path}: no such file; shards without an index cannot be trained on. Make them by: cxr pack"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ShardError(
-            f"{path}: not readable as JSON ({type(error).__name__}); copy it again, or pack again"
-        ) from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        found = record.get("schema") if isinstance(record, dict) else None
-        raise ShardError(
-            f"{path}: schema {found}, and this version reads {SCHEMA}; pack again, or use the version that made it"
-        )
-    try:
-        _check_index(path, record)
+        _check_record(path, record)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ShardError(f"{path}: damaged ({type(error).__name__} {error}); pack again") from None
+        raise ShardError(f"{path}: damaged ({type(error).__name__} {error}); make it again by: cxr index") from None
+    rows = open_rows(storage.join(root, ROWS_NAME), record["rows"]["sha256"], cache)
+    if len(rows) != sum(counts["samples"] for counts in record["splits"].values()):
+        raise ShardError(
+            f"{path}: does not belong to {ROWS_NAME}, of {len(rows)} samples; copy both again, or cxr index"
+        )
     return ShardIndex(
-        root=path.parent,
+        root=root,
         created_by=record["created_by"],
         image=record["image"],
+        members=record["members"],
         fingerprint=record["fingerprint"],
         counts=record["splits"],
         shards=tuple(record["shards"]),
+        rows_sha256=record["rows"]["sha256"],
+        rows=rows,
     )
 
 
@@ -195,84 +194,147 @@ def verify(index: ShardIndex, *, digests: bool = True) -> None:
 
     Args:
         index: The index, as `read_index` gives it.
-        digests: Also read every byte and compare SHA-256 and the samples' CRC-32; else presence and size only.
+        digests: Also read every byte and compare SHA-256 and the samples' CRC-32, and see that no patient is in two
+            splits; else the rows' digest, and the shards' presence and size.
 
     Raises:
         ShardError: Something differs; the message lists what.
+        StorageError: Something cannot be reached.
     """
+    _verify_rows(index)
+    locations = index.locations
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        found = list(threads.map(_size_found, locations))
     wrong = [
-        complaint for shard in index.shards for complaint in _complaints(index.root / shard["name"], shard, digests)
+        complaint
+        for location, shard, size in zip(locations, index.shards, found, strict=True)
+        for complaint in _complaints(index, location, shard, size, digests)
     ]
     if wrong:
         more = f"\n  and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
         told = "".join(f"\n  {complaint}" for complaint in wrong[:_MOST_TOLD])
-        raise ShardError(f"{index.root}: shards differ from {INDEX_NAME}; copy them again, or pack again:{told}{more}")
+        raise ShardError(
+            f"{index.root}: shards differ from {INDEX_NAME}; copy them again, or make the index again by cxr index:"
+            f"{told}{more}"
+        )
+    if digests:
+        _refuse_shared(index.root, [index.split(split).rows for split in SPLITS])
 
 
-def fingerprint_of(shards: Iterable[ShardRecord]) -> str:
-    """Digest the shards' names and digests.
+def fingerprint_of(shards: Iterable[ShardRecord], rows: str, members: MembersRecord | None) -> str:
+    """Digest all that decides what is read under which number; where the shards lie does not.
 
     Args:
         shards: Their records, in order.
+        rows: Digest of index.npy.
+        members: How samples are read.
     """
-    lines = "".join(f"{shard['sha256']}  {shard['name']}\n" for shard in shards)
-    return hashlib.sha256(lines.encode()).hexdigest()
+    lines = "".join(f"{shard['sha256']}  {shard['name'].rpartition('/')[2]}\n" for shard in shards)
+    how = json.dumps(members, sort_keys=True)
+    return hashlib.sha256(f"{lines}{rows}  {ROWS_NAME}\n{how}\n".encode()).hexdigest()
 
 
-def _complaints(path: Path, shard: ShardRecord, digests: bool) -> list[str]:
-    if not path.is_file():
-        return [f"{shard['name']}: missing"]
-    size = path.stat().st_size
-    if size != shard["bytes"]:
-        return [f"{shard['name']}: {size} bytes, and the index says {shard['bytes']}"]
-    if not digests:
-        return []
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() == shard["sha256"]:
-            return []
-        samples = shard["samples"]
-        rows = zip(samples["key"], samples["offset"], samples["size"], samples["crc32"], strict=True)
-        bad = []
-        for key, offset, length, crc32 in rows:
-            file.seek(offset)
-            if zlib.crc32(file.read(length)) != crc32:
-                bad.append(f"sample {key}")
-    return [f"{shard['name']}: SHA-256 differs; damaged: {', '.join(bad[:5]) or 'bytes outside every sample'}"]
+def _record(shard: ShardRows) -> ShardRecord:
+    counts = {split: len(rows) for split, rows in shard.rows.items() if len(rows)}
+    return ShardRecord(name=shard.name, bytes=shard.bytes, sha256=shard.sha256, samples=counts)
 
 
-def _check_index(path: Path, record: IndexRecord) -> None:
-    for shard in record["shards"]:
-        if len({len(shard["samples"][name]) for name in _COLUMNS}) != 1:  # type: ignore[literal-required]
-            raise ShardError(f"{path}: the columns of {shard['name']} differ in length; pack again")
-        if Path(shard["name"]).name != shard["name"]:
-            raise ShardError(f"{path}: '{shard['name']}' leads out of the folder; a shard lies beside its index")
-    if fingerprint_of(record["shards"]) != record["fingerprint"]:
-        raise ShardError(f"{path}: its fingerprint does not fit its shards; was it edited? Pack again")
-    patient = _leak(_patients(record["shards"]))
-    if patient:
+def _refuse_shared(where: str, splits: Iterable[Rows]) -> None:
+    patient = shared_patient(splits)
+    if patient is not None:
         raise ShardError(
-            f"{path}: patient {patient} (hashed) is in two splits; scores on such data mean nothing. Pack again"
+            f"{where}: patient {patient} (hashed) is in two splits; scores on such data mean nothing. Give all of a "
+            "patient's studies one split, and make shards or index again"
         )
 
 
-_COLUMNS = tuple(SampleColumns.__annotations__)
+def _set_in_place(root: Path, record: IndexRecord) -> None:
+    """Put rows and record under their names; at no moment does a record stand beside rows of another."""
+    partial = root / f"{INDEX_NAME}.partial"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(record, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    (root / INDEX_NAME).unlink(missing_ok=True)
+    (root / f"{ROWS_NAME}.partial").replace(root / ROWS_NAME)
+    partial.replace(root / INDEX_NAME)
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
-def _column(parts: Iterable[list[int]]) -> Ints:
-    return np.array([number for part in parts for number in part], dtype=np.int64)
+def _read_record(path: str) -> IndexRecord:
+    try:
+        record: IndexRecord = json.loads(storage.read_bytes(path))
+    except StorageError as error:
+        if not error.missing:
+            raise
+        raise ShardError(
+            f"{path}: no such file; shards without an index cannot be trained on. Make them by: "
+            "cxr pack; for tars that are there: cxr index"
+        ) from None
+    except ValueError as error:
+        raise ShardError(
+            f"{path}: not readable as JSON ({type(error).__name__}); copy it again, or make it again by: cxr index"
+        ) from None
+    found = record.get("schema") if isinstance(record, dict) else None
+    if found != INDEX_SCHEMA:
+        raise ShardError(
+            f"{path}: schema {found}, and this version reads {INDEX_SCHEMA}; make it again from the tars, which "
+            f"stay as they are: cxr index {os.path.dirname(path)}"
+        )
+    return record
 
 
-def _patients(shards: Iterable[ShardRecord]) -> dict[Split, set[str]]:
-    patients: dict[Split, set[str]] = {split: set() for split in SPLITS}
-    for shard in shards:
-        patients[shard["split"]].update(shard["samples"]["patient"])
-    return patients
+def _check_record(path: str, record: IndexRecord) -> None:
+    for shard in record["shards"]:
+        name = shard["name"]
+        elsewhere = storage.is_remote(name) or (os.path.isabs(name) and not storage.is_remote(path))
+        if not elsewhere and (os.path.basename(name) != name or not name.strip(".")):
+            raise ShardError(
+                f"{path}: '{name}' leads out of the folder; a shard lies beside its index or has a full path"
+            )
+    for split in SPLITS:
+        listed = sum(shard["samples"].get(split, 0) for shard in record["shards"])
+        if listed != record["splits"][split]["samples"]:
+            raise ShardError(f"{path}: the shards' samples of {split} do not add up; make it again by: cxr index")
+    if fingerprint_of(record["shards"], record["rows"]["sha256"], record["members"]) != record["fingerprint"]:
+        raise ShardError(f"{path}: its fingerprint does not fit its shards; was it edited? Make it again by: cxr index")
 
 
-def _leak(patients: dict[Split, set[str]]) -> str | None:
-    seen: set[str] = set()
-    for members in patients.values():
-        if seen & members:
-            return min(seen & members)
-        seen |= members
-    return None
+def _verify_rows(index: ShardIndex) -> None:
+    location = storage.join(index.root, ROWS_NAME)
+    if not storage.is_remote(location) and digest_of(Path(location)) != index.rows_sha256:
+        raise ShardError(
+            f"{location}: not the file that {INDEX_NAME} was written with; copy both again, or make them again by: "
+            "cxr index"
+        )
+
+
+def _size_found(location: str) -> int | None:
+    try:
+        return storage.size_of(location)
+    except StorageError as error:
+        if error.missing:
+            return None
+        raise
+
+
+def _complaints(index: ShardIndex, location: str, shard: ShardRecord, size: int | None, digests: bool) -> Iterator[str]:
+    if size is None:
+        yield f"{shard['name']}: missing"
+    elif size != shard["bytes"]:
+        yield f"{shard['name']}: {size} bytes, and the index says {shard['bytes']}"
+    elif digests and storage.digest(location) != shard["sha256"]:
+        bad = list(_damaged(index, location))
+        yield f"{shard['name']}: SHA-256 differs; damaged: {', '.join(bad[:5]) or 'bytes outside every sample'}"
+
+
+def _damaged(index: ShardIndex, location: str) -> Iterator[str]:
+    number = index.locations.index(location)
+    for row in index.rows[index.rows["shard"] == number]:
+        if zlib.crc32(storage.read_range(location, int(row["offset"]), int(row["size"]))) != row["crc32"]:
+            yield f"sample {row['key'].decode()}"

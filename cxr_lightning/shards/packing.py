@@ -25,11 +25,12 @@ from rich.table import Table
 
 from cxr_lightning.reports.conversations import Style
 from cxr_lightning.reports.sources import Columns, Flaw, open_source
-from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord, ShardRecord
+from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord
 from cxr_lightning.shards.identity import DEFAULT_KEY
 from cxr_lightning.shards.index import write_index
 from cxr_lightning.shards.planning import plan
 from cxr_lightning.shards.preparation import Job, Recipe, chosen_views, prepare
+from cxr_lightning.shards.rows import ShardRows
 from cxr_lightning.shards.splits import Fractions
 from cxr_lightning.shards.writer import Packed, SplitWriter, aside
 from cxr_lightning.study import SPLITS
@@ -165,8 +166,8 @@ def _workers(wanted: int | None, studies: int) -> int:
 
 def _write(
     jobs: list[Job], recipe: Recipe, folder: Path, samples_per_shard: int, flaws: Flaws, workers: int, console: Console
-) -> list[ShardRecord]:
-    shards: list[ShardRecord] = []
+) -> list[ShardRows]:
+    shards: list[ShardRows] = []
     columns = (TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("packing", total=len(jobs))
@@ -179,7 +180,7 @@ def _write(
                         flaws.extend([result])
                     else:
                         writer.write(result)
-            shards += writer.records
+            shards += writer.shards
     return shards
 
 
@@ -213,7 +214,7 @@ def _tell(console: Console, out: Path, index: IndexRecord, flaws: Flaws) -> None
         "split", "samples", "patients", "shards", "MiB", title=f"{out}  fingerprint {index['fingerprint'][:12]}"
     )
     for split in SPLITS:
-        mine = [shard for shard in index["shards"] if shard["split"] == split]
+        mine = [shard for shard in index["shards"] if split in shard["samples"]]
         counts = index["splits"][split]
         size = sum(shard["bytes"] for shard in mine) / 2**20
         table.add_row(split, str(counts["samples"]), str(counts["patients"]), str(len(mine)), f"{size:.1f}")

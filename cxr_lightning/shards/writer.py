@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from cxr_lightning.shards.contract import INDEX_NAME, SHARD_NAME, SampleColumns, ShardRecord
+from cxr_lightning.shards.contract import INDEX_NAME, ROWS_NAME, SHARD_NAME
+from cxr_lightning.shards.rows import Row, ShardRows, rows_of
 from cxr_lightning.shards.sample import BLOCK
 from cxr_lightning.study import Split
 
@@ -44,10 +45,6 @@ class Packed:
     block: bytes
 
 
-def _no_samples() -> SampleColumns:
-    return SampleColumns(key=[], patient=[], offset=[], size=[], characters=[], images=[], crc32=[])
-
-
 @dataclass(slots=True)
 class _Shard:
     """The shard being written."""
@@ -56,7 +53,7 @@ class _Shard:
     file: BinaryIO
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     length: int = 0
-    samples: SampleColumns = field(default_factory=_no_samples)
+    samples: list[Row] = field(default_factory=list)
 
     def write(self, data: bytes) -> None:
         self.file.write(data)
@@ -76,7 +73,7 @@ class SplitWriter:
     def __init__(self, folder: Path, split: Split, samples_per_shard: int) -> None:
         if samples_per_shard < 1:
             raise ValueError(f"--samples_per_shard {samples_per_shard}: must be at least 1")
-        self.records: list[ShardRecord] = []
+        self.shards: list[ShardRows] = []
         self._folder, self._split, self._capacity = folder, split, samples_per_shard
         self._open: _Shard | None = None
 
@@ -87,16 +84,20 @@ class SplitWriter:
             sample: The next sample in order.
         """
         shard = self._open or self._start()
-        columns = shard.samples
-        columns["key"].append(sample.key)
-        columns["patient"].append(sample.patient)
-        columns["offset"].append(shard.length)
-        columns["size"].append(len(sample.block))
-        columns["characters"].append(sample.characters)
-        columns["images"].append(sample.images)
-        columns["crc32"].append(zlib.crc32(sample.block))
+        shard.samples.append(
+            Row(
+                key=sample.key.encode(),
+                patient=sample.patient.encode(),
+                shard=len(self.shards),
+                offset=shard.length,
+                size=len(sample.block),
+                characters=sample.characters,
+                images=sample.images,
+                crc32=zlib.crc32(sample.block),
+            )
+        )
         shard.write(sample.block)
-        if len(columns["key"]) == self._capacity:
+        if len(shard.samples) == self._capacity:
             self._finish()
 
     def __enter__(self) -> SplitWriter:
@@ -113,7 +114,7 @@ class SplitWriter:
             self._open.file.close()
 
     def _start(self) -> _Shard:
-        name = SHARD_NAME.format(split=self._split, number=len(self.records))
+        name = SHARD_NAME.format(split=self._split, number=len(self.shards))
         self._open = _Shard(name, (self._folder / name).open("xb"))
         return self._open
 
@@ -125,15 +126,8 @@ class SplitWriter:
         with shard.file as file:
             file.flush()
             os.fsync(file.fileno())
-        self.records.append(
-            ShardRecord(
-                name=shard.name,
-                split=self._split,
-                bytes=shard.length,
-                sha256=shard.digest.hexdigest(),
-                samples=shard.samples,
-            )
-        )
+        rows = {self._split: rows_of(shard.samples)}
+        self.shards.append(ShardRows(shard.name, shard.length, shard.digest.hexdigest(), rows))
 
 
 @contextmanager
@@ -179,7 +173,7 @@ def aside(final: Path, *, overwrite: bool) -> Iterator[Path]:
 def _refuse_strangers(folder: Path) -> None:
     """Refuse to replace a folder with anything in it that packing does not make: a slip of the hand costs no data."""
     for path in sorted(folder.iterdir()):
-        if path.suffix != ".tar" and not path.name.startswith(INDEX_NAME):
+        if path.suffix != ".tar" and not path.name.startswith((INDEX_NAME, ROWS_NAME)):
             raise ValueError(
                 f"{folder}: holds '{path.name}', which no shard is; --overwrite replaces folders of shards only"
             )

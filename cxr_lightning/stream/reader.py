@@ -1,54 +1,138 @@
-"""Samples by number: one read of a byte range in a shard, nothing held but open files."""
+"""Samples by number: one read of a byte range in a shard, from disk, or from storage by way of the node's cache.
+
+A shard on disk is read where the sample lies; the file system's own cache does the rest. From storage a whole run is
+fetched, whose other samples are wanted within the same window of the order, and kept in the node's cache.
+"""
 
 from __future__ import annotations
 
 import os
 import zlib
-from pathlib import Path
+from collections import OrderedDict
 from typing import BinaryIO
 
+from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.index import SplitIndex
-from cxr_lightning.shards.sample import RawSample, parse_sample
+from cxr_lightning.shards.sample import RawSample
+from cxr_lightning.shards.splitindex import SplitIndex
+from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.stream.cache import RunCache
+from cxr_lightning.stream.order import RUN
+from cxr_lightning.stream.samples import Samples
+
+_OPEN_FILES = 128
+"""Shards a process holds open; a set has thousands, and opening one on a cluster's file system takes milliseconds."""
+_GAP = 1 << 19
+"""Bytes of others between two samples of a run that are fetched along: a request costs more than half a megabyte."""
+
+
+class ChecksumError(ShardError):
+    """A sample's bytes are not those that the index was made of."""
 
 
 class ShardReader:
-    """Reads samples of a split in any order.
-
-    Each process opens the shards for itself: a file handle shared with a forked worker would share its position.
+    """Reads samples of a split in any order, from any thread or forked process.
 
     Args:
-        split: The split's index.
+        samples: The samples, or the split of one set.
+        cache: Keeps runs on the node's disk. Without one, shards are read where they are.
+        run: Samples of a run.
     """
 
-    def __init__(self, split: SplitIndex) -> None:
-        self.split = split
-        self._files: dict[int, BinaryIO] = {}
-        self._owner = os.getpid()
+    def __init__(self, samples: Samples | SplitIndex, cache: RunCache | None = None, run: int = RUN) -> None:
+        self.samples = samples if isinstance(samples, Samples) else Samples.of(samples)
+        self.cache, self.run = cache, run
+        self._files: OrderedDict[str, BinaryIO] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.samples)
 
     def __getitem__(self, number: int) -> RawSample:
         """Reads one sample.
 
         Raises:
-            ShardError: If its bytes are not those that the index was made of.
+            ChecksumError: If its bytes are not those that the index was made of.
+            ShardError: If they are no sample.
+            StorageError: If they cannot be read.
         """
-        file, size = self._open(int(self.split.shard_id[number])), int(self.split.size[number])
-        file.seek(int(self.split.offset[number]))
-        block = file.read(size)
-        if zlib.crc32(block) != int(self.split.crc32[number]):  # a flipped bit would otherwise train as a grey lung
-            raise ShardError(
-                f"{file.name}: sample {self.split.keys[number]} is not what the index lists (its checksum differs). "
-                "Remedy: copy or pack the shard again; index.json and the tars must come from one `cxr pack`."
-            )
-        return parse_sample(block, f"{file.name}, sample {self.split.keys[number]}")
+        which, row = self.samples.locate(number)
+        split = self.samples.splits[which]
+        block = self._block(number, split, row) if self.cache is None else self._cached(number, split, row, self.cache)
+        try:
+            return split.parse(row, block)
+        except ShardError as error:
+            if _damaged(split, row, block):
+                raise ChecksumError(str(error)) from None
+            raise
 
-    def _open(self, shard: int) -> BinaryIO:
-        if self._owner != os.getpid():
-            self._files, self._owner = {}, os.getpid()
-        if shard not in self._files:
-            path: Path = self.split.paths[shard]
-            self._files[shard] = path.open("rb")
-        return self._files[shard]
+    def _block(self, number: int, split: SplitIndex, row: int) -> bytes:
+        location, offset, size = split.location(row), int(split.offset[row]), int(split.size[row])
+        if not storage.is_remote(location):
+            try:
+                # By position, for a file's own would be shared with threads and forked processes.
+                return os.pread(self._open(location).fileno(), size, offset)
+            except OSError:
+                self._files.pop(location, None)  # storage tries again, and explains
+        return storage.read_range(location, offset, size)
+
+    def _open(self, location: str) -> BinaryIO:
+        file = self._files.get(location)
+        if file is None:
+            file = storage.local_path(location).open("rb", buffering=0)
+            self._files[location] = file
+            while len(self._files) > _OPEN_FILES:
+                self._files.popitem(last=False)  # closed once no thread reads from it any more
+        return file
+
+    def _cached(self, number: int, split: SplitIndex, row: int, cache: RunCache) -> bytes:
+        run = _Run(self.samples, number, self.run)
+        for _ in range(2):
+            try:
+                block = cache.read(run.name, run.size, run.offset(row), int(split.size[row]), run.fetch)
+            except StorageError as error:
+                if error.missing:
+                    raise
+                return self._block(number, split, row)  # the sample may be readable where a neighbour is not
+            if not _damaged(split, row, block):
+                break
+            cache.forget(run.name)  # the cache's disk, or the way here, may be at fault: once more from storage
+        return block
+
+
+class _Run:
+    """A run as the cache keeps it: its samples' bytes end to end, without what lies between them in the tar."""
+
+    def __init__(self, samples: Samples, number: int, run: int) -> None:
+        which, row = samples.locate(number)
+        self.split = samples.splits[which]
+        self.first, last = samples.run_rows(number, run)
+        self.offsets = self.split.offset[self.first : last].tolist()
+        self.sizes = self.split.size[self.first : last].tolist()
+        self.location, self.size = self.split.location(row), sum(self.sizes)
+        digest = samples.digests[which][int(self.split.shard[row])]
+        self.name = f"{digest[:32]}-{self.offsets[0]}-{len(self.sizes)}-{self.size}"
+
+    def offset(self, row: int) -> int:
+        """Returns where a sample begins."""
+        return sum(self.sizes[: row - self.first])
+
+    def fetch(self) -> bytes:
+        """Reads it from storage, in as few requests as make sense."""
+        parts = []
+        begin = 0
+        for place in range(1, len(self.sizes) + 1):
+            end = self.offsets[place - 1] + self.sizes[place - 1]
+            if place == len(self.sizes) or self.offsets[place] - end > _GAP:
+                parts += self._stretch(begin, place, end)
+                begin = place
+        return b"".join(parts)
+
+    def _stretch(self, begin: int, last: int, end: int) -> list[bytes]:
+        start = self.offsets[begin]
+        block = storage.read_range(self.location, start, end - start)
+        samples = zip(self.offsets[begin:last], self.sizes[begin:last], strict=True)
+        return [block[offset - start : offset - start + size] for offset, size in samples]
+
+
+def _damaged(split: SplitIndex, row: int, block: bytes) -> bool:
+    return zlib.crc32(block) != int(split.crc32[row])

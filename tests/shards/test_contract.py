@@ -10,6 +10,7 @@ import webdataset
 
 from cxr_lightning.shards import contract
 from cxr_lightning.shards.packing import pack
+from cxr_lightning.shards.rows import Row, row_type
 from cxr_lightning.shards.splits import Fractions
 
 from .tables import table_of
@@ -36,11 +37,16 @@ def first_column(title: str) -> list[str]:
         ("Fields of a view", contract.ViewRecord),
         ("Fields of `index.json`", contract.IndexRecord),
         ("Fields of a shard", contract.ShardRecord),
-        ("Fields of its samples", contract.SampleColumns),
+        ("Fields of `members`", contract.MembersRecord),
+        ("Rows of `index.npy`", Row),
     ],
 )
 def test_the_page_lists_every_field_in_order(title, record):
     assert first_column(title) == list(record.__annotations__)
+
+
+def test_a_row_has_these_fields_in_this_order():
+    assert row_type(9).names == Row._fields
 
 
 def test_the_page_names_members_and_files():
@@ -48,7 +54,7 @@ def test_the_page_names_members_and_files():
     suffixes = [contract.RECORD_SUFFIX, *contract.FORMATS]
     suffixes += [contract.LATERAL_SUFFIX.format(format=format) for format in contract.FORMATS]
     assert set(re.findall(r"`\{key\}\.([a-z.]+)`", members)) == set(suffixes)
-    assert first_column("The folder") == [contract.SHARD_NAME, contract.INDEX_NAME]
+    assert first_column("The folder") == [contract.SHARD_NAME, contract.ROWS_NAME, contract.INDEX_NAME]
     assert contract.IMAGE_MARK in section("Fields of `{key}.json`")
 
 
@@ -62,4 +68,6 @@ def test_the_pages_examples_run(tmp_path, monkeypatch, capsys):
 
 
 def test_the_page_is_of_this_schema():
-    assert PAGE.startswith(f"# The shard contract, schema {contract.SCHEMA}\n")
+    assert PAGE.startswith(
+        f"# The shard contract: samples of schema {contract.SCHEMA}, index of schema {contract.INDEX_SCHEMA}\n"
+    )

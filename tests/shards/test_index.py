@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.index import ShardIndex, read_index, verify
+from cxr_lightning.shards.contract import ImageRecord, ShardError
+from cxr_lightning.shards.index import ShardIndex, read_index, verify, write_index
 from cxr_lightning.shards.packing import pack
+from cxr_lightning.shards.rows import Row, ShardRows, rows_of
+from cxr_lightning.shards.sample import RawSample, read_sample
 from cxr_lightning.shards.splits import Fractions
 
 from .tables import table_of
@@ -36,22 +39,51 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(data)
 
 
-def test_the_columns_cover_each_tar_but_its_end(shards):
+def test_the_rows_cover_each_tar_but_its_end(shards):
     index = read_index(shards)
     verify(index)
     train = index.split("train")
-    assert len(train) == index.counts["train"]["samples"] == len(train.keys)
-    for number, path in enumerate(train.paths):
-        mine = train.shard_id == number
+    assert len(train) == index.counts["train"]["samples"] == len(train.keys) == train.shard_lengths.sum()
+    assert len(index.shards) == len(train.locations) == len(train.shard_lengths) > 2
+    start = 0
+    for number, length in enumerate(train.shard_lengths):
+        mine = slice(start, start := start + length)
+        assert set(train.shard[mine]) <= {number}
         assert np.array_equal(train.offset[mine], np.cumsum(train.size[mine]) - train.size[mine])
-        assert path.stat().st_size == train.size[mine].sum() + 1024
+        assert not length or Path(train.locations[number]).stat().st_size == train.size[mine].sum() + 1024
 
 
-def test_an_empty_split_has_empty_columns(shards):
+def test_an_empty_split_has_no_rows(shards):
     split = read_index(shards).split("validate")
     assert len(split) == 0
-    assert split.paths == ()
+    assert split.keys == ()
+    assert not split.shard_lengths.any()
     assert split.offset.dtype == np.int64
+
+
+def test_rows_are_mapped_and_shared_not_copied(shards):
+    index = read_index(shards)
+    rows = index.split("test").rows
+    assert np.shares_memory(rows, index.rows)
+    assert not rows.flags.writeable
+    while isinstance(rows, np.ndarray):
+        rows = rows.base
+    assert isinstance(rows, mmap.mmap)
+
+
+def test_a_moved_folder_is_the_same_data(shards, tmp_path):
+    before = read_index(shards)
+    shards.rename(tmp_path / "moved")
+    after = read_index(f"file://{tmp_path}/moved")
+    verify(after)
+    assert after.fingerprint == before.fingerprint
+    assert after.split("train").read(0) == pack_of(after, 0)
+
+
+def pack_of(index: ShardIndex, number: int) -> RawSample:
+    split = index.split("train")
+    with open(split.location(number), "rb") as file:
+        return read_sample(file, int(split.offset[number]), int(split.size[number]))
 
 
 def test_shards_without_an_index_are_refused(shards):
@@ -61,7 +93,7 @@ def test_shards_without_an_index_are_refused(shards):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "shards": [1]}']
+    "text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 2}', '{"schema": 2, "shards": [1]}']
 )
 def test_a_damaged_index_is_refused(shards, text):
     (shards / "index.json").write_text(text)
@@ -75,21 +107,64 @@ def test_an_edited_index_is_refused(shards):
         read_index(shards)
 
 
-def test_columns_of_unequal_length_are_refused(shards):
-    record = json.loads((shards / "index.json").read_text())
-    record["shards"][0]["samples"]["offset"].pop()
-    edit(shards, shards=record["shards"])
-    with pytest.raises(ShardError, match="differ in length"):
+def test_an_index_of_schema_1_is_refused_with_the_way_out(shards):
+    edit(shards, schema=1)
+    with pytest.raises(ShardError, match=rf"schema 1.*cxr index {shards}"):
         read_index(shards)
 
 
-def test_a_patient_in_two_splits_is_refused(shards):
+def test_counts_that_do_not_add_up_are_refused(shards):
     record = json.loads((shards / "index.json").read_text())
-    first, last = record["shards"][0]["samples"], record["shards"][-1]["samples"]
-    last["patient"][0] = first["patient"][0]
+    record["shards"][0]["samples"]["train"] += 1
     edit(shards, shards=record["shards"])
+    with pytest.raises(ShardError, match="add up"):
+        read_index(shards)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"noise", b"\x93NUMPY", pytest.param(None, id="cut"), pytest.param(np.arange(3), id="numbers")]
+)
+def test_damaged_rows_are_refused(shards, data):
+    if isinstance(data, np.ndarray):
+        np.save(shards / "index.npy", data)
+    else:
+        (shards / "index.npy").write_bytes((shards / "index.npy").read_bytes()[:-1] if data is None else data)
+    with pytest.raises(ShardError, match=r"index.npy.*again"):
+        read_index(shards)
+
+
+def test_rows_that_hide_a_pickle_are_never_unpickled(shards):
+    np.save(shards / "index.npy", np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(ShardError, match="again"):
+        read_index(shards)
+
+
+def test_missing_rows_are_named(shards):
+    (shards / "index.npy").unlink()
+    with pytest.raises(ShardError, match=r"index.npy: no such file"):
+        read_index(shards)
+
+
+def test_edited_rows_are_noticed_before_training(shards):
+    flip(shards / "index.npy", -5)
+    with pytest.raises(ShardError, match="not the file"):
+        verify(read_index(shards), digests=False)
+
+
+def test_a_patient_in_two_splits_is_never_written(tmp_path):
+    def row(offset: int) -> Row:
+        return Row(b"%d" % offset, b"p", 0, offset, 512, 1, 1, 0)
+
+    shard = ShardRows("a.tar", 2048, "0" * 64, {"train": rows_of([row(0)]), "test": rows_of([row(512)])})
     with pytest.raises(ShardError, match="two splits"):
-        read_index(shards)
+        write_index(tmp_path, [shard], ImageRecord(size=1, format="jpg"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_samples_give_equal_bytes(shards, tmp_path):
+    pack("table", tmp_path / "in", out=tmp_path / "twice", split=Fractions(0.5, 0.0, 0.5), samples_per_shard=3)
+    for name in ("index.npy", "index.json"):
+        assert (tmp_path / "twice" / name).read_bytes() == (shards / name).read_bytes()
 
 
 def test_a_shard_outside_the_folder_is_refused(shards):
@@ -101,7 +176,7 @@ def test_a_shard_outside_the_folder_is_refused(shards):
 
 
 def named(index: ShardIndex) -> Path:
-    return index.root / index.shards[0]["name"]
+    return Path(index.locations[0])
 
 
 def test_a_flipped_bit_names_shard_and_sample(shards):

@@ -13,7 +13,7 @@ from cxr_lightning.reports.sources import Columns, SourceError
 from cxr_lightning.shards.contract import FORMATS, SampleRecord
 from cxr_lightning.shards.index import read_index, verify
 from cxr_lightning.shards.packing import TooManyFlaws, pack
-from cxr_lightning.shards.sample import decode_image, read_sample
+from cxr_lightning.shards.sample import decode_image
 from cxr_lightning.shards.splits import Fractions, SplitConflict
 from cxr_lightning.study import SPLITS
 
@@ -28,9 +28,8 @@ def samples_of(root: Path) -> list[SampleRecord]:
     for name in SPLITS:
         split = index.split(name)
         for number in range(len(split)):
-            with split.paths[split.shard_id[number]].open("rb") as file:
-                sample = read_sample(file, int(split.offset[number]), int(split.size[number]))
-            assert sample.key == split.keys[number]
+            sample = split.read(number)
+            assert sample.key == split.key(number)
             assert len(sample.record["summary"]) == split.characters[number]
             assert len(sample.images) == split.images[number]
             records.append(sample.record)
@@ -50,13 +49,13 @@ def test_every_study_arrives_once_and_patients_keep_to_one_split(tmp_path):
     index = read_index(tmp_path / "out")
     verify(index)
     records = samples_of(tmp_path / "out")
-    keys = [key for shard in index.shards for key in shard["samples"]["key"]]
+    keys = [key for split in SPLITS for key in index.split(split).keys]
     assert len(set(keys)) == 30
     assert [record["study"] for record in records] == keys
     split_of = {record["patient"]: record["split"] for record in records}
     assert all(split_of[record["patient"]] == record["split"] for record in records)
     assert sum(counts["samples"] for counts in index.counts.values()) == 30
-    assert max(len(shard["samples"]["key"]) for shard in index.shards) <= 7
+    assert max(sum(shard["samples"].values()) for shard in index.shards) <= 7
     assert not any("p00" in json.dumps(record) for record in records)
 
 
@@ -74,9 +73,7 @@ def test_no_name_of_the_source_is_in_the_shards_unless_asked_for(tmp_path):
 def test_a_sample_holds_text_image_and_truth(tmp_path, format):
     table = write_table(tmp_path / "in", [row(0, lateral="images/side.png")])
     pack("table", table, out=tmp_path / "out", split=Fractions(1, 0, 0), format=format, size=24)
-    split = read_index(tmp_path / "out").split("train")
-    with split.paths[0].open("rb") as file:
-        sample = read_sample(file, int(split.offset[0]), int(split.size[0]))
+    sample = read_index(tmp_path / "out").split("train").read(0)
     assert list(sample.images) == [format, f"lateral.{format}"]
     assert [view["member"] for view in sample.record["views"]] == list(sample.images)
     assert [view["position"] for view in sample.record["views"]] == ["frontal", "lateral"]

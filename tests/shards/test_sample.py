@@ -44,16 +44,16 @@ def test_a_split_survives_the_round_trip(tmp_path_factory, contents, capacity):
             block = sample_bytes(f"k{number}", record_of(summary=text), {"png": image})
             writer.write(Packed(f"k{number}", f"p{number}", len(text), 1, block))
     back = []
-    for shard in writer.records:
-        with (folder / shard["name"]).open("rb") as file:
-            columns = shard["samples"]
-            for offset, size, crc32 in zip(columns["offset"], columns["size"], columns["crc32"], strict=True):
+    for shard in writer.shards:
+        with (folder / shard.name).open("rb") as file:
+            rows = shard.rows["train"]
+            for offset, size, crc32 in rows[["offset", "size", "crc32"]].tolist():
                 sample = read_sample(file, offset, size)
                 file.seek(offset)
                 assert zlib.crc32(file.read(size)) == crc32
                 back.append((sample.record["summary"], sample.images["png"]))
-        with tarfile.open(folder / shard["name"]) as tar:
-            assert len(tar.getnames()) == 2 * len(columns["key"])
+        with tarfile.open(folder / shard.name) as tar:
+            assert len(tar.getnames()) == 2 * len(rows)
             assert {(member.mtime, member.uid, member.gid) for member in tar} == {(0, 0, 0)}
     assert back == contents
 

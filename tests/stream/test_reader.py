@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +21,11 @@ def test_every_sample_is_read_by_number(shards):
 def test_one_flipped_bit_is_found_and_named(shards, tmp_path):
     shutil.copytree(shards, tmp_path / "shards")
     split = read_index(tmp_path / "shards").split("train")
-    data = bytearray(split.paths[0].read_bytes())
+    path = Path(split.location(3))
+    data = bytearray(path.read_bytes())
     data[int(split.offset[3]) + int(split.size[3]) // 2] ^= 1
-    split.paths[0].write_bytes(data)
+    path.write_bytes(data)
     reader = ShardReader(split)
-    assert reader[2].key == split.keys[2]
-    with pytest.raises(ShardError, match=split.keys[3]):
+    assert reader[2].key == split.key(2)
+    with pytest.raises(ShardError, match=split.key(3)):
         reader[3]
