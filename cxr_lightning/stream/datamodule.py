@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
-from cxr_lightning.shards.index import ShardIndex, read_index, verify
+from cxr_lightning.shards.index import ShardIndex
 from cxr_lightning.shards.sample import RawSample
+from cxr_lightning.stream.cache import RunCache, default_folder
 from cxr_lightning.stream.encode import Encoder
-from cxr_lightning.stream.loader import Place, TrainLoader, train_loader, validate_loader
-from cxr_lightning.stream.order import Order, accumulation
+from cxr_lightning.stream.loader import Fetch, Place, TrainLoader, train_loader, validate_loader
+from cxr_lightning.stream.mixture import Mixture
+from cxr_lightning.stream.order import RUN, WINDOW, Batches, accumulation
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout
+from cxr_lightning.stream.sets import ShardSet, ShardSets
+from cxr_lightning.stream.skipped import UNUSABLE
 from cxr_lightning.study import Split
+
+log = logging.getLogger(__name__)
 
 
 class OtherShardsError(ValueError):
@@ -26,7 +33,7 @@ class ShardDataModule(pl.LightningDataModule):
     """Batches from indexed WebDataset shards.
 
     Args:
-        shards: Folder with `index.json` and the tars.
+        shards: Folder or URL with `index.json`; or a list of such, or of `{path, weight}`.
         global_batch: Samples an optimizer step sees over all ranks and accumulation; the number of ranks never changes
             it.
         micro_batch: Samples a rank computes at once.
@@ -38,11 +45,17 @@ class ShardDataModule(pl.LightningDataModule):
         workers: Worker processes a rank.
         prefetch: Optimizer steps that each worker holds ready.
         seed: Seed of the order.
+        shuffle_run: Samples that are read together: neighbours in a shard.
+        shuffle_window: Samples among which each is put anywhere; a training split that is no larger is permuted whole.
+        cache: Folder on the node's disk for shards in remote storage, shared by its ranks; also for a slow file system.
+            Without it, remote shards go to the temporary folder.
+        cache_gb: Most that it may hold.
+        max_bad: Share of a split's samples that may be unusable before the run stops; 0 stops at the first.
     """
 
     def __init__(
         self,
-        shards: str,
+        shards: str | list[ShardSet | str],
         global_batch: int = 128,
         micro_batch: int = 16,
         epochs: float = 1.0,
@@ -53,17 +66,28 @@ class ShardDataModule(pl.LightningDataModule):
         workers: int = 2,
         prefetch: int = 2,
         seed: int = 0,
+        shuffle_run: int = RUN,
+        shuffle_window: int = WINDOW,
+        cache: str | None = None,
+        cache_gb: float = 16.0,
+        max_bad: float = 0.001,
     ) -> None:
         super().__init__()
         if layout not in ("auto", "packed", "padded"):
             raise ValueError(f"--data.layout={layout} is not known. Remedy: choose auto, packed or padded.")
-        self.shards, self.global_batch, self.micro_batch, self.epochs = Path(shards), global_batch, micro_batch, epochs
+        if not 0 <= max_bad < 1:
+            raise ValueError(f"--data.max_bad={max_bad} is no share. Remedy: give 0 or more, and less than 1.")
+        self.shards, self.global_batch, self.micro_batch, self.epochs = shards, global_batch, micro_batch, epochs
         self.layout_wish, self.max_tokens, self.seed = layout, max_tokens, seed
         self.validate_samples, self.validate_split = validate_samples, validate_split
         self.workers, self.prefetch = workers, prefetch
-        self.index: ShardIndex = read_index(self.shards)
-        verify(self.index, digests=False)  # presence and size now; each sample's checksum when it is read
-        self.order = Order(len(self.index.split("train")), global_batch, seed)
+        self.shuffle_run, self.max_bad = shuffle_run, max_bad
+        folder = Path(cache) if cache else default_folder()
+        self.sets = ShardSets.open(shards, folder / "indexes")
+        self.sets.require_shards(max_bad)
+        self.cache = RunCache(folder / "runs", int(cache_gb * 1e9)) if cache or self.sets.remote else None
+        self.order = Batches(self.sets.order(seed, shuffle_run, shuffle_window), global_batch)
+        self._require_room(shuffle_window)
         self.first_step = 0
         self._encoder: Encoder | None = None
 
@@ -73,6 +97,11 @@ class ShardDataModule(pl.LightningDataModule):
         steps = self.order.steps(self.epochs)
         limit = -1 if self.trainer is None else self.trainer.max_steps
         return steps if limit < 0 else min(steps, limit)
+
+    @property
+    def index(self) -> ShardIndex:
+        """The index of the first set."""
+        return self.sets.indexes[0]
 
     @property
     def encoder(self) -> Encoder:
@@ -102,11 +131,9 @@ class ShardDataModule(pl.LightningDataModule):
         """Returns this rank's training loader, from the step where the run stands."""
         place = self._place()
         return train_loader(
-            self.index.split("train"),
-            self.encoder,
+            self._fetch("train"),
             self.order,
             place,
-            layout=self.layout,
             micro_batch=self.micro_batch,
             accumulation=accumulation(self.global_batch, self.micro_batch, place.ranks),
             first=self.first_step,
@@ -117,14 +144,11 @@ class ShardDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Returns this rank's validation loader; none where the split is empty."""
-        split = self.index.split(self.validate_split)
-        if not len(split) or self.validate_samples < 1:
+        if not len(self.sets.samples(self.validate_split)) or self.validate_samples < 1:
             return []
         return validate_loader(
-            split,
-            self.encoder,
+            self._fetch(self.validate_split),
             self._place(),
-            layout=self.layout,
             micro_batch=self.micro_batch,
             samples=self.validate_samples,
             workers=min(self.workers, 1),
@@ -132,9 +156,28 @@ class ShardDataModule(pl.LightningDataModule):
         )
 
     def first_samples(self, count: int) -> list[RawSample]:
-        """Returns the first validation samples, for panels that a person looks at."""
-        reader = ShardReader(self.index.split(self.validate_split))
-        return [reader[number] for number in range(min(count, len(reader)))]
+        """Returns the first usable validation samples, for panels that a person looks at."""
+        reader = self.reader(self.validate_split)
+        found: list[RawSample] = []
+        for number in range(min(4 * count, len(reader))):
+            try:
+                sample = reader[number]
+                self.encoder(sample)
+            except UNUSABLE:
+                continue  # validation counts and names it
+            found.append(sample)
+            if len(found) == count:
+                break
+        return found
+
+    def reader(self, split: Split) -> ShardReader:
+        """Returns what reads a split's samples by number."""
+        return ShardReader(self.sets.samples(split), self.cache, self.shuffle_run)
+
+    def passes(self) -> list[float]:
+        """Returns how many times the whole training sees each set."""
+        places, order = self.steps * self.global_batch, self.order.order
+        return order.passes(places) if isinstance(order, Mixture) else [places / order.samples] * len(self.sets.sets)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the position: one counter, and what must be the same for it to mean the same."""
@@ -145,19 +188,41 @@ class ShardDataModule(pl.LightningDataModule):
         """Goes on from a saved position.
 
         Raises:
-            OtherShardsError: If shards, global batch or seed are not those of the run.
+            OtherShardsError: If shards, global batch, seed or order are not those of the run.
         """
         for name, now in self._identity().items():
             if state_dict[name] != now:
                 raise OtherShardsError(
                     f"The checkpoint was made with {name}={state_dict[name]}, now it is {now}: the stream would go on "
-                    "with other samples. Remedy: resume with the same --data.shards, --data.global_batch and "
-                    "--data.seed, or start a new run."
+                    "with other samples. Remedy: resume with the same --data.shards and weights, --data.global_batch, "
+                    "--data.seed, --data.shuffle_run and --data.shuffle_window, or start a new run."
                 )
         self.first_step = int(state_dict["step"])
 
     def _identity(self) -> dict[str, Any]:
-        return {"shards": self.index.fingerprint, "global_batch": self.global_batch, "seed": self.seed}
+        return {
+            "shards": self.sets.fingerprint,
+            "global_batch": self.global_batch,
+            "seed": self.seed,
+            "order": self.order.order.signature,
+        }
+
+    def _fetch(self, split: Split) -> Fetch:
+        return Fetch(self.reader(split), self.encoder, self.layout)
+
+    def _require_room(self, window: int) -> None:
+        """Warns where the runs of a window do not fit into the cache: each would be fetched again and again."""
+        if self.cache is None:
+            return
+        train = [index.split("train") for index in self.sets.indexes]
+        some = [int(size) for split in train for size in split.size[:: max(1, len(split) // 1000)]]
+        needed = 2 * min(window, self.order.order.samples) * sum(some) / len(some)  # one window ends, one begins
+        if needed > self.cache.limit:
+            log.warning(
+                "%s may hold %.1f GB, and two windows of %d samples have %.1f GB: runs will be fetched more than once. "
+                "Remedy: raise --data.cache_gb, or lower --data.shuffle_window for a new run.",
+                self.cache.folder, self.cache.limit / 1e9, window, needed / 1e9,
+            )  # fmt: skip
 
     def _place(self) -> Place:
         assert self.trainer is not None

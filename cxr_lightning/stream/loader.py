@@ -6,6 +6,7 @@ divided by the step's supervised tokens and they must be known before the first 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,20 @@ from typing import TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from cxr_lightning.shards.index import SplitIndex
-from cxr_lightning.stream.encode import IGNORED, Encoder
-from cxr_lightning.stream.order import Order, share
+from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.stream.conversation import UnstableTemplateError
+from cxr_lightning.stream.encode import IGNORED, Encoded, Encoder
+from cxr_lightning.stream.order import Batches, share
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout, collate
+from cxr_lightning.stream.skipped import UNREADABLE, UNUSABLE, Skipped, reason
 
+log = logging.getLogger(__name__)
+
+_PATIENCE = 8
+"""Samples in a row that storage may fail to give, each after all its attempts."""
+_CANDIDATES = 64
 _Item = TypeVar("_Item")
 
 
@@ -36,22 +45,82 @@ class Place:
     ranks: int
 
 
-class _Fetch:
-    """Reads, encodes and lays out samples by number."""
+class Fetch:
+    """Reads, encodes and lays out samples by number; leaves out bad ones and says which.
 
-    def __init__(self, split: SplitIndex, encoder: Encoder, layout: Layout) -> None:
-        self.reader, self.encoder, self.layout = ShardReader(split), encoder, layout
+    Args:
+        reader: Of the split.
+        encoder: For the model.
+        layout: Of the rows.
+    """
+
+    def __init__(self, reader: ShardReader, encoder: Encoder, layout: Layout) -> None:
+        self.reader, self.encoder, self.layout = reader, encoder, layout
+        self._spare: Encoded | None = None
+        self._unreachable = 0
 
     def __call__(self, numbers: Sequence[int]) -> Batch:
+        """Returns one micro-batch.
+
+        Where no sample is left, or none was asked for, a stand-in is laid out with its loss switched off: ranks compute
+        alike whatever they read.
+
+        Args:
+            numbers: Numbers of the samples.
+        """
+        outcomes = [self._encode(int(number)) for number in numbers]
+        samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         tokenizer = self.encoder.processor.tokenizer
-        samples = [self.encoder(self.reader[int(number)]) for number in numbers]
-        return collate(samples, self.layout, tokenizer.pad_token_id, self.encoder.typed_image_token)
+        laid = samples or [self._stand_in()]
+        batch = collate(laid, self.layout, tokenizer.pad_token_id, self.encoder.typed_image_token)
+        if not samples:
+            batch["targets_RL"].fill_(IGNORED)
+            batch["supervised_in_step"] = batch["tokens"] = batch["samples"] = batch["truncated"] = 0
+            batch["keys"] = []
+        batch["skipped"] = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
+        return batch
+
+    def _encode(self, number: int) -> Encoded | Skipped:
+        samples = self.reader.samples
+        try:
+            raw = self.reader[number]
+            self._unreachable = 0
+        except UNREADABLE as error:
+            self._give_up_on_storage(error)
+            return Skipped(samples.name, number, samples.key(number), samples.location(number), reason(error))
+        try:
+            self._spare = self.encoder(raw)
+        except UnstableTemplateError:  # the configuration's fault, not the sample's
+            raise
+        except UNUSABLE as error:
+            log.debug("%s: cannot be encoded", raw.key, exc_info=True)
+            return Skipped(samples.name, number, raw.key, samples.location(number), reason(error))
+        return self._spare
+
+    def _give_up_on_storage(self, error: Exception) -> None:
+        """Stops where storage fails for one sample after the other: then they are not what is bad."""
+        if not isinstance(error, StorageError) or error.missing:
+            return
+        self._unreachable += 1
+        if self._unreachable >= _PATIENCE:
+            raise error
+
+    def _stand_in(self) -> Encoded:
+        if self._spare is None:
+            tried = [self._encode(number) for number in range(min(_CANDIDATES, len(self.reader)))]
+            if self._spare is None:
+                why = tried[0].reason if isinstance(tried[0], Skipped) else ""
+                raise ShardError(
+                    f"{self.reader.samples.splits[0].name}: none of the first {len(tried)} samples can be used; the "
+                    f"first: {why}. Remedy: look at shards and settings; `cxr index` says what is wrong with a tar."
+                )
+        return self._spare
 
 
 class TrainSteps(Dataset[list[Batch]]):
     """Item k: this rank's micro-batches of optimizer step k."""
 
-    def __init__(self, fetch: _Fetch, order: Order, micro_batch: int, place: Place) -> None:
+    def __init__(self, fetch: Fetch, order: Batches, micro_batch: int, place: Place) -> None:
         self.fetch, self.order, self.micro_batch, self.place = fetch, order, micro_batch, place
 
     def __getitem__(self, step: int) -> list[Batch]:
@@ -100,9 +169,9 @@ class TrainLoader:
 
 
 class ValidateBatches(Dataset[Batch]):
-    """Item i: this rank's i-th validation batch. Ranks that run short repeat a sample with its loss switched off."""
+    """Item i: this rank's i-th validation batch. Ranks that run short compute a sample with its loss switched off."""
 
-    def __init__(self, fetch: _Fetch, samples: int, micro_batch: int, place: Place) -> None:
+    def __init__(self, fetch: Fetch, samples: int, micro_batch: int, place: Place) -> None:
         self.fetch, self.samples, self.micro_batch, self.place = fetch, samples, micro_batch, place
 
     def __len__(self) -> int:
@@ -111,21 +180,14 @@ class ValidateBatches(Dataset[Batch]):
     def __getitem__(self, item: int) -> Batch:
         first = (item * self.place.ranks + self.place.rank) * self.micro_batch
         numbers = range(first, min(first + self.micro_batch, self.samples))
-        if numbers:
-            return self.fetch(numbers)
-        batch = self.fetch([0])
-        batch["targets_RL"].fill_(IGNORED)
-        batch["supervised_in_step"] = batch["samples"] = 0
-        return batch
+        return self.fetch(numbers)
 
 
 def train_loader(
-    split: SplitIndex,
-    encoder: Encoder,
-    order: Order,
+    fetch: Fetch,
+    order: Batches,
     place: Place,
     *,
-    layout: Layout,
     micro_batch: int,
     accumulation: int,
     first: int,
@@ -134,23 +196,15 @@ def train_loader(
     prefetch: int,
 ) -> TrainLoader:
     """Returns the training loader of one rank; see `TrainLoader` for the arguments."""
-    steps = TrainSteps(_Fetch(split, encoder, layout), order, micro_batch, place)
+    steps = TrainSteps(fetch, order, micro_batch, place)
     return TrainLoader(steps, first=first, last=last, accumulation=accumulation, workers=workers, prefetch=prefetch)
 
 
 def validate_loader(
-    split: SplitIndex,
-    encoder: Encoder,
-    place: Place,
-    *,
-    layout: Layout,
-    micro_batch: int,
-    samples: int,
-    workers: int,
-    prefetch: int,
+    fetch: Fetch, place: Place, *, micro_batch: int, samples: int, workers: int, prefetch: int
 ) -> DataLoader[Batch]:
     """Returns the validation loader of one rank: each sample once over all ranks, equally many batches on each."""
-    batches = ValidateBatches(_Fetch(split, encoder, layout), min(samples, len(split)), micro_batch, place)
+    batches = ValidateBatches(fetch, min(samples, len(fetch.reader)), micro_batch, place)
     return _data_loader(batches, range(len(batches)), workers, prefetch)
 
 

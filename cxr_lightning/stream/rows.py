@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from cxr_lightning.stream.encode import IGNORED, Encoded
+from cxr_lightning.stream.skipped import Skipped
 
 Layout = Literal["packed", "padded"]
 
@@ -32,6 +33,7 @@ class Batch(TypedDict):
         samples: Samples in the batch.
         truncated: Samples whose answer was cut.
         keys: Keys of the samples, in row order.
+        skipped: Bad samples that were left out.
     """
 
     inputs: dict[str, Tensor | list[int]]
@@ -42,6 +44,7 @@ class Batch(TypedDict):
     samples: int
     truncated: int
     keys: NotRequired[list[str]]
+    skipped: NotRequired[list[Skipped]]
 
 
 def collate(samples: list[Encoded], layout: Layout, pad_token: int, image_token: int | None = None) -> Batch:

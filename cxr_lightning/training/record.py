@@ -66,9 +66,10 @@ class Record(pl.Callback):
                 "versions": {"python": platform.python_version(), **{name: version(name) for name in _RECORDED}},
                 **pl_module.provenance(),
                 "data": {
-                    "shards": str(data.shards.resolve()),
-                    "fingerprint": data.index.fingerprint,
-                    "samples": len(data.index.split("train")),
+                    "shards": [index.root for index in data.sets.indexes],
+                    "weights": [each.weight for each in data.sets.sets],
+                    "fingerprint": data.sets.fingerprint,
+                    "samples": data.order.order.samples,
                     "global_batch": data.global_batch,
                     "epochs": data.epochs,
                     "seed": data.seed,

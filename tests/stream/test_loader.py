@@ -9,8 +9,9 @@ from cxr_lightning.model.compose import load_processor
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.shards.index import read_index
 from cxr_lightning.stream.encode import Encoder
-from cxr_lightning.stream.loader import Place, train_loader, validate_loader
-from cxr_lightning.stream.order import Order
+from cxr_lightning.stream.loader import Fetch, Place, train_loader, validate_loader
+from cxr_lightning.stream.order import Batches, Order
+from cxr_lightning.stream.reader import ShardReader
 
 ALONE = Place(0, 1)
 
@@ -24,11 +25,9 @@ def batches(shards, encoder, place=ALONE, workers=0, first=0):
     split = read_index(shards).split("train")
     return list(
         train_loader(
-            split,
-            encoder,
-            Order(len(split), 8, 0),
+            Fetch(ShardReader(split), encoder, "packed"),
+            Batches(Order(split.shard_lengths, 0), 8),
             place,
-            layout="packed",
             micro_batch=2,
             accumulation=4 // place.ranks,
             first=first,
@@ -75,7 +74,12 @@ def test_validation_sees_each_sample_once_in_equal_steps(shards, encoder, ranks)
     loaders = [
         list(
             validate_loader(
-                split, encoder, Place(rank, ranks), layout="padded", micro_batch=4, samples=37, workers=0, prefetch=2
+                Fetch(ShardReader(split), encoder, "padded"),
+                Place(rank, ranks),
+                micro_batch=4,
+                samples=37,
+                workers=0,
+                prefetch=2,
             )
         )
         for rank in range(ranks)
