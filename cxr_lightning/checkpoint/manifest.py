@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
+
+from cxr_lightning.checkpoint.publish import sync
 
 NAME = "manifest.json"
 
@@ -17,34 +20,43 @@ class DamagedCheckpointError(ValueError):
     """A file of a checkpoint is missing or is not what was saved."""
 
 
-def write(folder: Path) -> None:
-    """Lists every file of a folder with size and SHA-256, each on disk by then; call once all of them are written."""
-    files = {
-        str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": digest(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != NAME
-    }
-    for name in files:
-        _sync(folder / name)
-    (folder / NAME).write_text(json.dumps({"schema": 1, "files": files}, indent=2) + "\n")
-    _sync(folder / NAME)
-    _sync(folder)
+class Entry(TypedDict):
+    """What the manifest says of a file.
+
+    Attributes:
+        bytes: Its size.
+        sha256: Its checksum.
+    """
+
+    bytes: int
+    sha256: str
 
 
-def _sync(path: Path) -> None:
-    """Waits until a file or folder is on disk: an older checkpoint is deleted only after the newer one is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def entry(path: Path) -> Entry:
+    """Describes a written file, which is on disk by then; every rank does so for its own."""
+    sync(path)
+    return Entry(bytes=path.stat().st_size, sha256=digest(path))
+
+
+def write(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """Writes the manifest; call once every rank's files are there.
+
+    Args:
+        folder: The checkpoint.
+        entries: What each of its files is, by name.
+    """
+    temporary = folder / f"{NAME}.partial"
+    temporary.write_text(json.dumps({"schema": 1, "files": dict(sorted(entries.items()))}, indent=2) + "\n")
+    sync(temporary)
+    temporary.replace(folder / NAME)
+    sync(folder)
 
 
 def is_complete(folder: Path) -> bool:
     """Returns whether the manifest is there and every listed file has its size (cheap; contents are not read)."""
     try:
-        files = json.loads((folder / NAME).read_text())["files"]
-        return all((folder / name).stat().st_size == entry["bytes"] for name, entry in files.items())
+        files: dict[str, Entry] = json.loads((folder / NAME).read_text())["files"]
+        return all((folder / name).stat().st_size == saved["bytes"] for name, saved in files.items())
     except (OSError, ValueError, KeyError):
         return False
 
@@ -57,8 +69,8 @@ def verify(folder: Path) -> None:
     """
     if not is_complete(folder):
         raise DamagedCheckpointError(f"{folder} is not complete. Remedy: resume from an earlier step of the same run.")
-    for name, entry in json.loads((folder / NAME).read_text())["files"].items():
-        if digest(folder / name) != entry["sha256"]:
+    for name, saved in json.loads((folder / NAME).read_text())["files"].items():
+        if digest(folder / name) != saved["sha256"]:
             raise DamagedCheckpointError(
                 f"{folder / name} is not what was saved (its checksum differs). "
                 f"Remedy: delete {folder} and resume from an earlier step."

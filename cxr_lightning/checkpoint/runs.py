@@ -5,20 +5,27 @@ RUN/run.json               provenance: stage, model, what learned, data, version
 RUN/metrics.jsonl          a line per logged step
 RUN/tensorboard/           the same for TensorBoard
 RUN/checkpoints/step-N/    learned weights, optimizer and position; complete once manifest.json is there
+
+Wherever a checkpoint is asked for, RUN/checkpoints/best stands for the one with the lowest validation loss.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.checkpoint.manifest import NAME as MANIFEST
 from cxr_lightning.checkpoint.manifest import is_complete, verify
+from cxr_lightning.checkpoint.position import validation_loss
 
 WEIGHTS = "trainable.safetensors"
+BEST = "best"
 
 
 class RunError(ValueError):
@@ -72,8 +79,8 @@ def open_run(folder: str | Path) -> Run:
         RunError: If the folder is not a run.
     """
     path, chosen = Path(folder), None
-    if path.parent.name == "checkpoints" and path.is_dir():
-        path, chosen = path.parent.parent, path
+    if path.parent.name == "checkpoints":
+        path, chosen = path.parent.parent, resolve(path)
     record = path / "run.json"
     if not record.is_file():
         there = "has no run.json" if path.is_dir() else "does not exist"
@@ -99,6 +106,45 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """Returns the newest complete checkpoint of a run, or None."""
     complete = checkpoints(folder)
     return complete[-1] if complete else None
+
+
+def best_of(complete: list[Path]) -> Path | None:
+    """Returns the checkpoint with the lowest validation loss, the earlier one of two alike; None if none has one."""
+    losses = {path: validation_loss(path) for path in complete}
+    validated = [path for path in complete if math.isfinite(losses[path])]
+    return min(validated, key=lambda path: losses[path], default=None)
+
+
+def resolve(checkpoint: Path) -> Path:
+    """Returns the folder of a checkpoint, also where it is called `best`.
+
+    Raises:
+        RunError: If the run has validated none of its checkpoints.
+    """
+    if checkpoint.name != BEST:
+        return checkpoint
+    best = best_of(checkpoints(checkpoint.parent.parent))
+    if best is None:
+        raise RunError(
+            f"{checkpoint}: no checkpoint of this run has a validation loss. Remedy: name one as "
+            f"{checkpoint.parent}/step-N, or train with a validation split (--data.validate_samples)."
+        )
+    return best
+
+
+def retain(folder: Path, newest: int) -> None:
+    """Deletes all of a run's checkpoints but the newest few and the best.
+
+    Args:
+        folder: The run directory.
+        newest: How many of the newest to keep.
+    """
+    complete = checkpoints(folder)
+    best = best_of(complete)
+    for old in complete[:-newest]:
+        if old != best:
+            (old / MANIFEST).unlink()  # first, so that a half-deleted folder is no checkpoint
+            shutil.rmtree(old)
 
 
 def step_of(checkpoint: Path) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+_ABOUT = "about"
 
 
 class OtherBaseError(ValueError):
@@ -42,16 +44,22 @@ def save(path: Path, tensors: Mapping[str, Tensor], *, base: str, lora: Mapping[
     save_file(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         temporary,
-        metadata={"base": base, "lora": json.dumps(lora)},
+        # One entry: safetensors writes several in an order of chance, and equal checkpoints shall be equal bytes.
+        metadata={_ABOUT: json.dumps({"base": base, "lora": lora}, sort_keys=True)},
     )
     temporary.replace(path)
 
 
 def lora_of(path: Path) -> dict[str, Any] | None:
     """Returns the settings of the adapters in a file, or None where it holds none."""
-    with safe_open(path, framework="pt") as file:
-        settings: dict[str, Any] | None = json.loads((file.metadata() or {}).get("lora", "null"))
+    settings: dict[str, Any] | None = _about(path).get("lora")
     return settings
+
+
+def _about(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        about: dict[str, Any] = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+    return about
 
 
 def require_lora(path: Path, settings: Mapping[str, Any] | None) -> None:
@@ -80,13 +88,13 @@ def read(path: Path, *, base: str) -> dict[str, Tensor]:
     Raises:
         OtherBaseError: If they were learned on another one.
     """
+    theirs = _about(path).get("base", "")
+    if theirs != base:
+        raise OtherBaseError(
+            f"{path} was learned on another base model (fingerprint {theirs or 'none'}, here {base}). "
+            "Remedy: name the vision tower and language model the run was trained with; its run.json lists them."
+        )
     with safe_open(path, framework="pt") as file:
-        theirs = (file.metadata() or {}).get("base", "")
-        if theirs != base:
-            raise OtherBaseError(
-                f"{path} was learned on another base model (fingerprint {theirs or 'none'}, here {base}). "
-                "Remedy: name the vision tower and language model the run was trained with; its run.json lists them."
-            )
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
 
 
@@ -107,9 +115,3 @@ def put(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: Path) -> Non
     with torch.no_grad():
         for name, tensor in tensors.items():
             parameters[name].copy_(tensor)
-
-
-def names(path: Path) -> Iterable[str]:
-    """Returns the names of the weights in a file."""
-    with safe_open(path, framework="pt") as file:
-        return list(file.keys())

@@ -13,6 +13,7 @@ from rich.console import Console
 from transformers import GenerationConfig
 
 from cxr_lightning.checkpoint import weights
+from cxr_lightning.checkpoint.publish import publish
 from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.export.card import model_card
 from cxr_lightning.export.layout import write_serving_names
@@ -57,22 +58,12 @@ def export(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         checks = _write(opened, checkpoint, partial, _dtype(opened, dtype), max_shard_size, title=out.name)
-        _publish(partial, out)
+        publish(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     console = Console()
     console.print(table(checks))
     console.print(f"Wrote {out}. Ask it: cxr describe {out} IMAGE")
-
-
-def _publish(partial: Path, out: Path) -> None:
-    """Gives a proven folder its name; an earlier export goes only afterwards."""
-    old = out.with_name(out.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(

@@ -13,16 +13,18 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from transformers.utils.logging import disable_progress_bar
 
 from cxr_lightning.checkpoint.manifest import is_complete
-from cxr_lightning.checkpoint.runs import RunError, newest_checkpoint, step_of
+from cxr_lightning.checkpoint.runs import RunError, newest_checkpoint, resolve, step_of
 from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import accumulation
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.panels import Panels
 from cxr_lightning.training.progress import Progress
+from cxr_lightning.training.quarantine import Quarantine
 from cxr_lightning.training.record import Record
 from cxr_lightning.training.saving import SaveCheckpoints
 from cxr_lightning.training.stage import StageModule
+from cxr_lightning.training.validating import NEVER, ValidateEvery
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +65,15 @@ class FitCli(LightningCLI):
             type=str | None,
             default=None,
             help="`last` goes on from the run's newest checkpoint, `auto` does so if there is one; "
-            "or a checkpoint folder.",
+            "or a checkpoint folder (RUN/checkpoints/best: the one with the lowest validation loss).",
         )
         parser.add_argument(
             "--validate_every_n_steps",
             type=int,
             default=500,
-            help="Optimizer steps between validations; a shorter training validates at its end.",
+            help="Optimizer steps between validations; after the last step there is always one.",
         )
-        parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run"}, instantiate=False)
+        parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run", "validate"}, instantiate=False)
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
 
@@ -92,20 +94,20 @@ class FitCli(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds logger, callbacks and the cluster's environment."""
-        run = self.config.run
+        run, validate = self.config.run, ValidateEvery(self.config.validate_every_n_steps)
+        quarantine = Quarantine(run)
         callbacks = [
             Progress(),
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
-            Monitor(run),
-            SaveCheckpoints(run, **self.config.checkpoint.as_dict()),
+            Monitor(run, quarantine),
+            quarantine,
+            validate,
+            SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict()),  # last: it comes after all of a step
         ]
-        # Lightning counts batches; whoever writes a configuration counts optimizer steps.
-        limit, steps = self.config.trainer.max_steps, self.datamodule.steps
-        every = min(self.config.validate_every_n_steps, steps if limit < 0 else min(steps, limit))
         return super().instantiate_trainer(
             check_val_every_n_epoch=None,
-            val_check_interval=every * self.config.trainer.accumulate_grad_batches,
+            val_check_interval=NEVER,  # until `validate` says so
             logger=TensorBoardLogger(run, name="", version="tensorboard"),
             callbacks=callbacks,
             plugins=cluster_plugins() or None,
@@ -171,7 +173,7 @@ def _where_to_begin(run: Path, wish: str | None) -> str | None:
         )
     if wish in (None, "last", "auto"):
         return None if newest is None else str(newest)
-    chosen = Path(wish)
+    chosen = resolve(Path(wish))
     if not is_complete(chosen):
         raise RunError(f"{chosen} is no complete checkpoint. Remedy: name a folder RUN/checkpoints/step-N, or `last`.")
     if newest is not None and step_of(newest) > step_of(chosen):

@@ -2,46 +2,97 @@
 
 from __future__ import annotations
 
-import shutil
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from cxr_lightning.checkpoint.runs import checkpoint_folder, checkpoints
+from cxr_lightning.checkpoint.position import VALIDATE_LOSS, validation_loss
+from cxr_lightning.checkpoint.runs import best_of, checkpoint_folder, checkpoints, retain
 from cxr_lightning.stream.rows import Batch
+from cxr_lightning.training.validating import ValidateEvery
+
+_PATIENCE = 60.0
+"""Seconds that a failing run waits for the checkpoint that it was writing; a lost rank would never finish it."""
 
 
 class SaveCheckpoints(Checkpoint):
-    """Saves every n optimizer steps and after the last, and keeps the newest few.
+    """Saves every n optimizer steps, after the last, and when the validation loss is the lowest so far.
+
+    A checkpoint comes after everything that belongs to its step, the validation included: a run that goes on from it
+    neither repeats nor misses one.
 
     Args:
         run: The run directory.
+        validate: Says whether a validation follows.
         every_n_steps: Steps between saves.
-        keep: How many to keep. The older ones go only after the new one is complete.
+        keep: How many of the newest to keep, beside the best. Older ones go only after the new one is complete.
+        background: Write while training goes on. A run that is killed meanwhile goes on from the checkpoint before.
     """
 
-    def __init__(self, run: str, every_n_steps: int = 500, keep: int = 2) -> None:
+    def __init__(
+        self, run: str, validate: ValidateEvery, every_n_steps: int = 500, keep: int = 2, background: bool = True
+    ) -> None:
         if every_n_steps < 1 or keep < 1:
             raise ValueError(f"checkpoint.every_n_steps={every_n_steps} and checkpoint.keep={keep} must be 1 or more.")
-        self.run, self.every_n_steps, self.keep = Path(run), every_n_steps, keep
+        self.run, self.validate = Path(run), validate
+        self.every_n_steps, self.keep, self.background = every_n_steps, keep, background
+        self._loss: float | None = None
+        self._best = math.inf
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remembers the best checkpoint so far, should the run have been begun before."""
+        strategy: Any = trainer.strategy
+        strategy.save_in_background = self.background
+        strategy.after_saving = lambda: retain(self.run, self.keep)
+        best = best_of(checkpoints(self.run))
+        self._best = strategy.broadcast(math.inf if best is None else validation_loss(best))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Leaves the end open: Lightning would note that this was the last batch, and never go on to further epochs."""
-        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+        """Notes the validation loss of the step, by which the best checkpoint is known."""
+        checkpoint[VALIDATE_LOSS] = self._loss
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Saves at the end of a step, when all ranks stand at the same place."""
-        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+        """Saves at the end of a step, when all ranks stand at the same place; after its validation, if one is due."""
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and not self.validate.due(trainer, batch_idx) and self._due(trainer):
+            self._loss = None
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves after a validation, if its step is to be saved or is the best."""
+        if trainer.sanity_checking or trainer.global_step == 0:
             return
-        last = trainer.global_step >= trainer.datamodule.steps
-        if last or trainer.global_step % self.every_n_steps == 0:
-            trainer.save_checkpoint(checkpoint_folder(self.run, trainer.global_step))
-            if trainer.is_global_zero:
-                for old in checkpoints(self.run)[: -self.keep]:
-                    shutil.rmtree(old)
+        loss = trainer.callback_metrics.get("validate/loss")
+        self._loss = None if loss is None else float(loss)
+        better = self._loss is not None and self._loss < self._best
+        if better:
+            self._best = float(self._loss or 0.0)
+        if better or self._due(trainer):
+            self._save(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Waits for the last checkpoint."""
+        strategy: Any = trainer.strategy
+        strategy.finish_saving()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Lets the checkpoint that is being written become complete, if its ranks are all there."""
+        strategy: Any = trainer.strategy
+        try:
+            strategy.finish_saving(_PATIENCE)
+        except OSError:
+            return  # what stopped the run is told; that its last checkpoint failed as well would hide it
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        step: int = trainer.global_step
+        return step >= trainer.datamodule.steps or step % self.every_n_steps == 0
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(checkpoint_folder(self.run, trainer.global_step))

@@ -2,7 +2,7 @@
 
 The one place that configures DeepSpeed. Lightning's strategy refuses CPU ranks for no reason that DeepSpeed shares
 (its check of the accelerator, of device indices, and a device index of None); those three are overridden here. Saving
-goes aside first: a checkpoint has its name only once every rank's file is written and listed with its checksum.
+and loading are ours as well (`checkpoint/`): DeepSpeed's files are pickles, cut for one number of ranks.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -27,12 +26,12 @@ if not torch.cuda.is_available():  # DeepSpeed looks for an accelerator when it 
 
 import deepspeed
 
-from cxr_lightning.checkpoint import manifest, weights
+from cxr_lightning.checkpoint import manifest, optimizer, position, weights
+from cxr_lightning.checkpoint.position import VALIDATE_LOSS
 from cxr_lightning.checkpoint.runs import WEIGHTS
-
-
-class OtherRanksError(ValueError):
-    """A checkpoint's optimizer state is cut for another number of ranks."""
+from cxr_lightning.checkpoint.writing import Files, Writer
+from cxr_lightning.training import partition
+from cxr_lightning.training.counters import loops_after
 
 
 class ZeroStrategy(DeepSpeedStrategy):
@@ -75,6 +74,11 @@ class ZeroStrategy(DeepSpeedStrategy):
             timeout=timedelta(minutes=timeout_minutes),
             **lightning,
         )
+        self.save_in_background = False
+        """Whether checkpoints are written while training goes on."""
+        self.after_saving: Callable[[], None] = lambda: None
+        """What rank 0 does once a checkpoint is there."""
+        self._writer: Writer | None = None
         if offload_optimizer:  # DeepSpeed would insist on its own Adam, which needs a compiler; torch's does as well
             self.config["zero_force_ds_cpu_optimizer"] = False
 
@@ -118,60 +122,114 @@ class ZeroStrategy(DeepSpeedStrategy):
         norm = self.deepspeed_engine.get_global_grad_norm()
         return None if norm is None else float(norm)
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
-        """Saves what learns, its optimizer state and the position; the folder appears complete or not at all."""
-        final = Path(self.broadcast(str(filepath)))
-        partial = final.with_name(final.name + ".partial")
-        if self.is_global_zero:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-        self.barrier()
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        self._save_weights(partial / WEIGHTS)
-        self.barrier()
-        if self.is_global_zero:
-            manifest.write(partial)
-            _publish(partial, final)
-        self.barrier()
+    @property
+    def writer(self) -> Writer:
+        """What writes checkpoints; all ranks make theirs together, when the first is written."""
+        if self._writer is None:
+            self._writer = Writer(self.save_in_background)
+        return self._writer
 
-    def _save_weights(self, path: Path) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """Saves what learns, its optimizer state and the position; the folder appears complete or not at all.
+
+        Raises:
+            CheckpointNotWrittenError: If this checkpoint, or the one before it in the background, failed on any rank.
+        """
+        final = Path(self.broadcast(str(filepath)))
+        self.writer.write(final, self._files(checkpoint), self.after_saving)
+
+    def finish_saving(self, seconds: float | None = None) -> None:
+        """Waits for the checkpoint that is being written in the background, if there is one.
+
+        Raises:
+            CheckpointNotWrittenError: If it failed on any rank.
+        """
+        if self._writer is not None:
+            self._writer.wait(seconds)
+
+    def _files(self, checkpoint: dict[str, Any]) -> Files:
+        """Copies what this rank saves, so that training may go on, and returns how to write it."""
+        module: Any = self.lightning_module
+        tensors = self._copy_weights()
+        files: dict[str, Callable[[Path], object]] = {}
+        if self.is_global_zero:
+            base, lora = module.base_fingerprint, module.lora_settings()
+            where = position.text(self._position(checkpoint))
+            files[WEIGHTS] = lambda path: weights.save(path, tensors, base=base, lora=lora)
+            files[position.NAME] = lambda path: path.write_text(where)
+        if self.is_global_zero or not partition.held_by_all(self.deepspeed_engine):
+            names = self._learning()
+            partition.make_state(self.deepspeed_engine, names, step=0)
+            held = [fragment.copy() for fragment in partition.fragments(self.deepspeed_engine, names)]
+            files[optimizer.file_name(self.global_rank, self.world_size)] = lambda path: optimizer.save(path, held)
+        return files
+
+    def _copy_weights(self) -> dict[str, Tensor]:
+        """Returns on rank 0 a copy of everything that differs from the base, else nothing."""
         module: Any = self.lightning_module
         parameters = dict(module.model.named_parameters())
         names = module.learned_names()
         divided = [parameters[name] for name in names if hasattr(parameters[name], "ds_id")]
         with deepspeed.zero.GatheredParameters(divided, enabled=bool(divided)):
-            if self.is_global_zero:
-                tensors: dict[str, Tensor] = {name: parameters[name] for name in names}
-                weights.save(path, tensors, base=module.base_fingerprint, lora=module.lora_settings())
+            if not self.is_global_zero:
+                return {}
+            return {name: parameters[name].detach().to("cpu", copy=True) for name in names}
+
+    def _learning(self) -> dict[int, str]:
+        module: Any = self.lightning_module
+        return {id(each): name for name, each in module.model.named_parameters() if each.requires_grad}
+
+    def _position(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        engine = self.deepspeed_engine
+        derived = ("state_dict", "optimizer_states", "loops", VALIDATE_LOSS)
+        return {
+            "step": checkpoint["global_step"],
+            VALIDATE_LOSS: checkpoint.get(VALIDATE_LOSS),
+            "ranks": self.world_size,
+            "zero_stage": engine.zero_optimization_stage(),
+            "optimizer": {
+                "step": partition.steps_taken(engine),
+                "rates": [group["lr"] for group in engine.basic_optimizer.param_groups],
+                "loss_scale": partition.loss_scale(engine),
+            },
+            "trainer": {name: value for name, value in checkpoint.items() if name not in derived},
+        }
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Loads a complete, undamaged checkpoint.
+        """Loads a complete, undamaged checkpoint, saved by any number of ranks at any ZeRO stage.
+
+        The weights are in the model by now (`StageModule.resume_from`), before DeepSpeed divided them.
 
         Raises:
             DamagedCheckpointError: If a file is missing or changed.
-            OtherRanksError: If it was saved by another number of ranks.
-            OtherBaseError: If it was learned on another base model.
-            OtherLoraError: If its adapters were learned with other settings.
+            MissingStateError: If another set of parameters learned in it.
         """
-        folder = Path(checkpoint_path)
-        manifest.verify(folder)
-        module: Any = self.lightning_module
-        weights.read(folder / WEIGHTS, base=module.base_fingerprint)
-        weights.require_lora(folder / WEIGHTS, module.lora_settings())
-        saved = len(list((folder / "checkpoint").glob("*zero_pp_rank_*optim_states.pt")))
-        if saved and saved != self.world_size:
-            raise OtherRanksError(
-                f"{folder} holds the optimizer state of {saved} ranks, and {self.world_size} are running. "
-                f"Remedy: resume with {saved} ranks, or start a new run from its weights with --model.init_from."
-            )
-        return super().load_checkpoint(folder, weights_only)
+        folder, module = Path(checkpoint_path), self.lightning_module
+        self._verify(folder)
+        assert module is not None
+        if module.resume_from is None or Path(module.resume_from) != folder:
+            raise ValueError(f"Set the module's resume_from to {folder} before Trainer.fit(ckpt_path=...) loads it.")
+        where, engine, names = position.read(folder), self.deepspeed_engine, self._learning()
+        partition.make_state(engine, names, step=where["optimizer"]["step"])
+        saved, learned = optimizer.SavedState(folder), weights.read(folder / WEIGHTS, base=module.base_fingerprint)
+        for fragment in partition.fragments(engine, names):
+            saved.fill(fragment, otherwise={partition.MASTER: learned[fragment.name].view(-1)})
+        for group, rate in zip(engine.basic_optimizer.param_groups, where["optimizer"]["rates"], strict=True):
+            group["lr"] = rate
+        partition.set_loss_scale(engine, where["optimizer"]["loss_scale"])
+        engine.global_steps = where["step"]
+        trainer = module.trainer
+        loops = loops_after(trainer.fit_loop.state_dict(), where["step"], trainer.accumulate_grad_batches)
+        return {**where["trainer"], "state_dict": {}, "loops": {"fit_loop": loops}}
 
-
-def _publish(partial: Path, final: Path) -> None:
-    """Gives a finished folder its name; what had the name before goes only afterwards."""
-    old = final.with_name(final.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)  # left over, should a process have died right here
-    if final.exists():
-        final.rename(old)
-    partial.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+    def _verify(self, folder: Path) -> None:
+        """Reads a checkpoint once, on rank 0, for all ranks."""
+        damage = None
+        if self.is_global_zero:
+            try:
+                manifest.verify(folder)
+            except manifest.DamagedCheckpointError as error:
+                damage = str(error)
+        damage = self.broadcast(damage)
+        if damage is not None:
+            raise manifest.DamagedCheckpointError(damage)

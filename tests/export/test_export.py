@@ -143,8 +143,9 @@ def test_weights_of_another_base_are_refused(runs, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(runs["stage2"], run)
     weights = open_run(run).weights()
-    save_file(load_file(weights), weights, metadata={"base": "0" * 32})
-    manifest.write(weights.parent)
+    save_file(load_file(weights), weights, metadata={"about": json.dumps({"base": "0" * 32})})
+    kept = json.loads((weights.parent / manifest.NAME).read_text())["files"]
+    manifest.write(weights.parent, {name: manifest.entry(weights.parent / name) for name in kept})
     with pytest.raises(OtherBaseError, match="another base model"):
         export(run, out=tmp_path / "model")
     assert not list(tmp_path.glob("model*"))

@@ -1,0 +1,27 @@
+"""A finished folder gets its name: by a rename, so that whoever looks sees it whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Gives a finished folder its name; what had the name before goes only afterwards."""
+    old = final.with_name(final.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)  # left over, should a process have died right here
+    if final.exists():
+        final.rename(old)
+    partial.rename(final)
+    sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on disk: an older checkpoint is deleted only after the newer one is."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,104 @@
+"""A run goes on with another number of ranks, at another ZeRO stage, and in the background, as if nothing had been."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cxr_lightning.checkpoint.optimizer import PATTERN
+from cxr_lightning.checkpoint.runs import WEIGHTS, checkpoint_folder
+from tests.fitting import losses, options, run_ranks
+from tests.golden.studies import make_parts, make_shards
+
+STEPS = 12
+FIXED = ["--data.epochs", "4", "--trainer.max_steps", str(STEPS), "--model.optim.lr", "0.002"]
+SAVED = ["--checkpoint.every_n_steps", "3", "--checkpoint.keep", "9", "--validate_every_n_steps", "5"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Runs that go on from one another, some of them with other ranks."""
+    root = tmp_path_factory.mktemp("elastic")
+    shards, parts = make_shards(root / "studies"), make_parts(root / "parts")
+
+    def fit(name: str, ranks: int, zero: int, *extra: str, after: tuple[str, int] | None = None) -> list[str]:
+        base = [*options(2, shards, root / name), "--model.init_from", str(root / "stage1"), *FIXED, *SAVED]
+        begin = [] if after is None else ["--ckpt_path", str(checkpoint_folder(root / after[0], after[1]))]
+        stage = ["--config", f"configs/zero/stage{zero}.yaml", "--trainer.devices", str(ranks)]
+        return [*base, *stage, *begin, *extra]
+
+    first = [*options(1, shards, root / "stage1", parts), "--trainer.max_steps", "2", "--model.optim.lr", "0.01"]
+    half = ("--trainer.precision", "bf16-true")
+    run_ranks(
+        2,
+        [
+            first,
+            fit("whole", 2, 2),
+            fit("3 of whole", 2, 3, after=("whole", 3)),
+            fit("2 of 3", 2, 2, after=("3 of whole", 6)),
+            fit("1 of 2", 2, 1, after=("2 of 3", 9)),
+            fit("at once", 2, 2, "--checkpoint.background", "false"),
+            fit("half", 2, 2, *half),
+            fit("half, 3", 2, 3, *half, after=("half", 6)),
+            fit("half, 1", 2, 1, *half, after=("half", 6)),
+        ],
+        root,
+    )
+    run_ranks(1, [fit("one", 1, 0, after=("whole", 3)), fit("half, 0", 1, 0, *half, after=("half", 6))], root)
+    run_ranks(4, [fit("four", 4, 3, after=("one", 6))], root)
+    run_ranks(2, [fit("two", 2, 2, after=("four", 9))], root)
+    return root
+
+
+def tail(run, after):
+    return {step: loss for step, loss in losses(run).items() if step > after}
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize(("name", "after"), [("3 of whole", 3), ("2 of 3", 6), ("1 of 2", 9)])
+def test_at_another_zero_stage_the_losses_are_the_same(folder, name, after):
+    here, there = tail(folder / "whole", after), tail(folder / name, after)
+    assert list(here) == list(there) == list(range(after + 1, STEPS + 1))
+    assert max(abs(here[step] - there[step]) for step in here) < 1e-6
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize(("name", "after"), [("one", 3), ("four", 6), ("two", 9)])
+def test_with_other_ranks_the_losses_are_the_same(folder, name, after):
+    """2 ranks under ZeRO-2, then 1 that divides nothing, then 4 under ZeRO-3, then 2 under ZeRO-2."""
+    here, there = tail(folder / "whole", after), tail(folder / name, after)
+    assert list(here) == list(there) == list(range(after + 1, STEPS + 1))
+    assert max(abs(here[step] - there[step]) for step in here) < 1e-5
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("name", ["half, 3", "half, 1", "half, 0"])
+def test_in_half_precision_the_masters_are_kept(folder, name):
+    """Weights rounded to bfloat16 would begin elsewhere: the float32 copies must come back, whoever held them."""
+    here, there = tail(folder / "half", 6), tail(folder / name, 6)
+    assert max(abs(here[step] - there[step]) for step in here) < 2e-2
+    kept = [load_file(path) for path in sorted(checkpoint_folder(folder / "half", 6).glob(PATTERN))]
+    masters = [tensor for each in kept for name, tensor in each.items() if name.startswith("master/")]
+    assert masters
+    assert any(not torch.equal(master, master.bfloat16().float()) for master in masters)
+
+
+@pytest.mark.ranks
+def test_writing_in_the_background_writes_the_same(folder):
+    for step in (3, 6, 9, 12):
+        behind, at_once = (checkpoint_folder(folder / name, step) for name in ("whole", "at once"))
+        names = sorted(path.name for path in behind.iterdir())
+        assert names == sorted(path.name for path in at_once.iterdir())
+        for name in names:
+            assert (behind / name).read_bytes() == (at_once / name).read_bytes(), name
+
+
+@pytest.mark.ranks
+def test_a_checkpoint_holds_what_learns_and_no_more(folder):
+    """Weights, inherited ones included, and two moments; in float32 the master copy is the weight itself."""
+    saved = checkpoint_folder(folder / "whole", 12)
+    learned = sum(tensor.numel() for tensor in load_file(saved / WEIGHTS).values())
+    moments = sum(tensor.numel() for path in saved.glob(PATTERN) for tensor in load_file(path).values())
+    assert moments == 2 * learned
+    assert not [path for path in saved.rglob("*") if path.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
