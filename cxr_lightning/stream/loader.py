@@ -10,18 +10,17 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.stream.ahead import Ahead
 from cxr_lightning.stream.conversation import UnstableTemplateError
 from cxr_lightning.stream.encode import IGNORED, Encoded, Encoder
 from cxr_lightning.stream.order import Batches, share
 from cxr_lightning.stream.reader import ShardReader
-from cxr_lightning.stream.rows import Batch, Layout, collate
+from cxr_lightning.stream.rows import Batch, Layout, collate, pin
 from cxr_lightning.stream.skipped import UNREADABLE, UNUSABLE, Skipped, reason
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,6 @@ log = logging.getLogger(__name__)
 _PATIENCE = 8
 """Samples in a row that storage may fail to give, each after all its attempts."""
 _CANDIDATES = 64
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -78,24 +76,28 @@ class Fetch:
             batch["supervised_in_step"] = batch["tokens"] = batch["samples"] = batch["truncated"] = 0
             batch["keys"] = []
         batch["skipped"] = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-        return batch
+        return pin(batch) if torch.cuda.is_available() else batch
 
     def _encode(self, number: int) -> Encoded | Skipped:
-        samples = self.reader.samples
         try:
             raw = self.reader[number]
             self._unreachable = 0
         except UNREADABLE as error:
             self._give_up_on_storage(error)
-            return Skipped(samples.name, number, samples.key(number), samples.location(number), reason(error))
+            return self._skipped(number, error)
         try:
             self._spare = self.encoder(raw)
         except UnstableTemplateError:  # the configuration's fault, not the sample's
             raise
         except UNUSABLE as error:
             log.debug("%s: cannot be encoded", raw.key, exc_info=True)
-            return Skipped(samples.name, number, raw.key, samples.location(number), reason(error))
+            return self._skipped(number, error)
         return self._spare
+
+    def _skipped(self, number: int, error: Exception) -> Skipped:
+        samples = self.reader.samples
+        shard, _, _ = samples.location(number).partition("?")  # behind it a URL may carry a signature
+        return Skipped(samples.name, number, samples.key(number), shard, reason(error))
 
     def _give_up_on_storage(self, error: Exception) -> None:
         """Stops where storage fails for one sample after the other: then they are not what is bad."""
@@ -117,7 +119,7 @@ class Fetch:
         return self._spare
 
 
-class TrainSteps(Dataset[list[Batch]]):
+class TrainSteps:
     """Item k: this rank's micro-batches of optimizer step k."""
 
     def __init__(self, fetch: Fetch, order: Batches, micro_batch: int, place: Place) -> None:
@@ -142,8 +144,8 @@ class TrainLoader:
         first: First step to yield.
         last: Step after the last.
         accumulation: Micro-batches a step.
-        workers: Worker processes; 0 reads in the training process.
-        prefetch: Steps that each worker holds ready.
+        workers: Threads that prepare steps ahead; 0 prepares each when it is asked for.
+        prefetch: Steps that each of them may hold ready.
     """
 
     def __init__(
@@ -152,13 +154,14 @@ class TrainLoader:
         self.steps, self.first, self.last, self.accumulation = steps, first, last, accumulation
         self.workers, self.prefetch = workers, prefetch
         self.waited = 0.0
-        """Seconds in which the training process had to wait for data."""
+        """Seconds in which training had to wait for data."""
 
     def __len__(self) -> int:
         return self.last * self.accumulation
 
     def __iter__(self) -> Iterator[Batch]:
-        steps = iter(_data_loader(self.steps, range(self.first, self.last), self.workers, self.prefetch))
+        # Results come in the order of the items whatever worker made them, so their number never changes the run.
+        steps = iter(Ahead(self.steps.__getitem__, range(self.first, self.last), self.workers, self.prefetch))
         while True:
             asked = time.perf_counter()
             batches = next(steps, None)
@@ -168,7 +171,7 @@ class TrainLoader:
             yield from batches
 
 
-class ValidateBatches(Dataset[Batch]):
+class ValidateBatches:
     """Item i: this rank's i-th validation batch. Ranks that run short compute a sample with its loss switched off."""
 
     def __init__(self, fetch: Fetch, samples: int, micro_batch: int, place: Place) -> None:
@@ -202,20 +205,7 @@ def train_loader(
 
 def validate_loader(
     fetch: Fetch, place: Place, *, micro_batch: int, samples: int, workers: int, prefetch: int
-) -> DataLoader[Batch]:
+) -> Ahead[int, Batch]:
     """Returns the validation loader of one rank: each sample once over all ranks, equally many batches on each."""
     batches = ValidateBatches(fetch, min(samples, len(fetch.reader)), micro_batch, place)
-    return _data_loader(batches, range(len(batches)), workers, prefetch)
-
-
-def _data_loader(dataset: Dataset[_Item], items: range, workers: int, prefetch: int) -> DataLoader[_Item]:
-    # Items come back in the sampler's order whatever worker made them, so their number never changes the run.
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=items,
-        num_workers=workers,
-        prefetch_factor=prefetch if workers else None,
-        pin_memory=torch.cuda.is_available(),
-        multiprocessing_context="fork" if workers else None,
-    )
+    return Ahead(batches.__getitem__, range(len(batches)), workers, prefetch)

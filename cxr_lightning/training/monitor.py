@@ -12,12 +12,15 @@ import os
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
 
 from cxr_lightning.stream.rows import Batch
+
+if TYPE_CHECKING:
+    from cxr_lightning.training.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class Window:
         positions: Positions computed, padding included.
         samples: Samples.
         truncated: Samples whose answer was cut.
+        skipped: Bad samples that were left out.
         waited: Seconds spent waiting for data.
     """
 
@@ -46,6 +50,7 @@ class Window:
     positions: float = 0.0
     samples: float = 0.0
     truncated: float = 0.0
+    skipped: float = 0.0
     waited: float = 0.0
 
     def over_ranks(self, device: torch.device) -> Window:
@@ -61,9 +66,11 @@ class Monitor(pl.Callback):
 
     Args:
         run: The run directory.
+        quarantine: What is told when bad samples were left out.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, quarantine: Quarantine | None = None) -> None:
+        self.quarantine = quarantine
         self.file = Path(run) / "metrics.jsonl"
         self.window = Window()
         self._waited_before = 0.0
@@ -92,6 +99,7 @@ class Monitor(pl.Callback):
         self.window.positions += batch["positions"]
         self.window.samples += batch["samples"]
         self.window.truncated += batch["truncated"]
+        self.window.skipped += len(batch.get("skipped", []))
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.window.supervised += batch["supervised_in_step"]
 
@@ -111,8 +119,11 @@ class Monitor(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the validation loss beside the training figures."""
         self._logged_at += time.perf_counter() - self._paused_at
-        if not trainer.sanity_checking and "validate/loss" in trainer.callback_metrics:
-            self._write(trainer, {"validate/loss": float(trainer.callback_metrics["validate/loss"])})
+        if trainer.sanity_checking or "validate/loss" not in trainer.callback_metrics:
+            return
+        metrics = {"validate/loss": float(trainer.callback_metrics["validate/loss"])}
+        skipped = self.quarantine.collect(trainer, pl_module) if self.quarantine else 0
+        self._write(trainer, metrics | ({"validate/skipped": float(skipped)} if skipped else {}))
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         now, waited = time.perf_counter(), trainer.train_dataloader.waited
@@ -127,6 +138,8 @@ class Monitor(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step)
         self._write(trainer, metrics)
+        if self.quarantine and total.skipped:
+            self.quarantine.exchange(trainer)
         shown = {"loss": "train/loss", "samples/s": "speed/samples_per_s", "wait": "data/wait_share"}
         pl_module.log_dict({name: metrics[key] for name, key in shown.items()}, prog_bar=True, logger=False)
 
@@ -152,6 +165,7 @@ def figures(total: Window, seconds: float, ranks: int) -> dict[str, float]:
         "data/padding_share": 1 - total.tokens / max(total.positions, 1),
         "data/wait_share": total.waited / ranks / seconds,
         "data/truncated": total.truncated,
+        "data/skipped": total.skipped,
     }
 
 

@@ -53,6 +53,9 @@ class Record(pl.Callback):
             f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
             f"accumulated; first step {data.first_step}"
         )
+        if len(data.sets.sets) > 1:
+            passes = zip(data.sets.indexes, data.passes(), strict=True)
+            Console(stderr=True).print("Passes: " + ", ".join(f"{index.root} {times:.2f}" for index, times in passes))
         # Only now: a resume that was refused on the way here must not change what the run says of itself.
         self.run.mkdir(parents=True, exist_ok=True)
         (self.run / "config.yaml").write_text(self.config)
