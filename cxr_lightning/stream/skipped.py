@@ -73,4 +73,4 @@ def allowed(samples: int, share: float) -> int:
         share: Share of them; 0 allows none. Otherwise one is allowed however small the split is, for one damaged file
             is no reason to stop, but never all.
     """
-    return min(max(1, int(samples * share)), samples - 1) if share > 0 else 0
+    return max(0, min(max(1, int(samples * share)), samples - 1)) if share > 0 else 0
