@@ -6,8 +6,10 @@ Nothing heavy is imported before a verb is chosen, so that `cxr --help` answers 
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,9 @@ VERBS: dict[str, Verb] = {
         "draw chest radiographs with reports and known findings", "cxr_lightning.phantoms.archive", "draw"
     ),
     "pack": Verb("pack studies into indexed WebDataset shards", "cxr_lightning.shards.packing", "pack"),
+    "index": Verb(
+        "make the index of tars that others wrote, local or remote", "cxr_lightning.shards.indexing", "index"
+    ),
     "fit": Verb(
         "train a stage: projector alignment or instruction tuning", "cxr_lightning.training.fit", "fit", parses=True
     ),
@@ -92,10 +97,39 @@ def _call(name: str, verb: Verb, args: list[str]) -> None:
     if verb.parses:
         function(args)
         return
-    from jsonargparse import auto_cli, set_parsing_settings
+    parser = parser_of(name, function)
+    parsed = parser.instantiate(parser.parse_args(args))
+    parsed.pop("config", None)
+    several = _several(function)
+    words = parsed.pop(several) if several else ()
+    function(*words, **vars(parsed))
+
+
+def parser_of(name: str, function: Callable[..., Any]) -> Any:
+    """Makes the parser of a verb from its function's signature and docstring.
+
+    Args:
+        name: The verb.
+        function: Its function. Parameters without a default are positional; `*words` takes one word or more.
+
+    Returns:
+        A jsonargparse parser.
+    """
+    from jsonargparse import auto_parser, set_parsing_settings
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    auto_cli(function, args=args, as_positional=True, prog=f"cxr {name}", allow_abbrev=False)
+    parser = auto_parser(function, as_positional=True, prog=f"cxr {name}", allow_abbrev=False)
+    several = _several(function)
+    if several:  # of which jsonargparse takes no notice
+        found = re.search(rf"^\s*{several}: (.*(?:\n\s{{12}}.*)*)", function.__doc__ or "", re.MULTILINE)
+        told = " ".join(found[1].split()) if found else ""
+        parser.add_argument(several, nargs="+", type=str, help=told.replace("%", "%%"))
+    return parser
+
+
+def _several(function: Callable[..., Any]) -> str | None:
+    parameters = inspect.signature(function).parameters.values()
+    return next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), None)
 
 
 def _help() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.cli import VERBS
+from cxr_lightning.cli import VERBS, parser_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,10 +48,6 @@ def parse_fit(args: list[str]) -> Any:
 
 
 def _parse_verb(verb: str, args: list[str]) -> Any:
-    from jsonargparse import auto_parser, set_parsing_settings
-
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    function = getattr(importlib.import_module(VERBS[verb].module), VERBS[verb].function)
-    parser = auto_parser(function, as_positional=True, prog=f"cxr {verb}")
+    parser = parser_of(verb, getattr(importlib.import_module(VERBS[verb].module), VERBS[verb].function))
     parser.exit_on_error = False
     return parser.parse_args(args)

@@ -10,12 +10,9 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import multiprocessing
 import os
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
@@ -28,11 +25,12 @@ from cxr_lightning.reports.sources import Columns, Flaw, open_source
 from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord
 from cxr_lightning.shards.identity import DEFAULT_KEY
 from cxr_lightning.shards.index import write_index
+from cxr_lightning.shards.parallel import in_order
 from cxr_lightning.shards.planning import plan
 from cxr_lightning.shards.preparation import Job, Recipe, chosen_views, prepare
 from cxr_lightning.shards.rows import ShardRows
 from cxr_lightning.shards.splits import Fractions
-from cxr_lightning.shards.writer import Packed, SplitWriter, aside
+from cxr_lightning.shards.writer import SplitWriter, aside
 from cxr_lightning.study import SPLITS
 
 log = logging.getLogger(__name__)
@@ -171,7 +169,7 @@ def _write(
     columns = (TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("packing", total=len(jobs))
-        results = zip(jobs, _prepared(jobs, recipe, workers), strict=True)
+        results = zip(jobs, in_order(functools.partial(prepare, recipe=recipe), jobs, workers), strict=True)
         for name, group in groupby(results, key=lambda pair: pair[0].split):
             with SplitWriter(folder, name, samples_per_shard) as writer:
                 for _, result in group:
@@ -182,31 +180,6 @@ def _write(
                         writer.write(result)
             shards += writer.shards
     return shards
-
-
-def _prepared(jobs: list[Job], recipe: Recipe, workers: int) -> Iterator[Packed | Flaw]:
-    """Prepare jobs in parallel and give the results in the jobs' order."""
-    work = functools.partial(prepare, recipe=recipe)
-    if workers == 1:
-        yield from map(work, jobs)
-        return
-    # Spawned, not forked: the progress bar has a thread. At most a window of results waits in memory.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        waiting: deque[Future[Packed | Flaw]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(work, job))
-                if len(waiting) > 8 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise ChildProcessError(
-                f"a worker was killed, most likely for memory; give fewer than --workers {workers}"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _tell(console: Console, out: Path, index: IndexRecord, flaws: Flaws) -> None:

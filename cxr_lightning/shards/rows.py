@@ -25,7 +25,7 @@ from cxr_lightning.study import SPLITS, Split
 Rows = NDArray[np.void]
 """A structured array with the fields of `Row`."""
 LONGEST_KEY = 255
-_PATIENT = 24
+LONGEST_PATIENT = 24
 
 
 class Row(NamedTuple):
@@ -77,7 +77,7 @@ def row_type(width: int) -> np.dtype[np.void]:
     """
     # An offset is signed: with an unsigned 64-bit one, numpy would make floats of sums with other integers.
     numbers = {"shard": "<u4", "offset": "<i8", "size": "<u4", "characters": "<u4", "images": "<u2", "crc32": "<u4"}
-    return np.dtype([("key", f"S{width}"), ("patient", f"S{_PATIENT}"), *numbers.items()])
+    return np.dtype([("key", f"S{width}"), ("patient", f"S{LONGEST_PATIENT}"), *numbers.items()])
 
 
 def rows_of(samples: Sequence[Row]) -> Rows:

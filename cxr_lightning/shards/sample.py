@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_lightning.shards.contract import KEY_PATTERN, RECORD_SUFFIX, SCHEMA, SampleRecord, ShardError
-
-BLOCK = 512
+from cxr_lightning.shards.tar import BLOCK
 
 
 @dataclass(frozen=True, slots=True)

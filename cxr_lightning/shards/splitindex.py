@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import MembersRecord, ShardError
+from cxr_lightning.shards.members import assemble
 from cxr_lightning.shards.rows import Rows
 from cxr_lightning.shards.sample import RawSample, parse_sample
 from cxr_lightning.study import Split
@@ -112,7 +113,10 @@ class SplitIndex:
                 f"{where}: not what the index lists (its checksum differs). Remedy: copy the shard again; if the tar "
                 "was changed on purpose, make the index again: cxr index"
             )
-        return parse_sample(block, where)
+        if self.members is None:
+            return parse_sample(block, where)
+        patient = self.rows["patient"][number].decode()
+        return assemble(block, where, members=self.members, key=self.key(number), patient=patient, split=self.name)
 
     def read(self, number: int) -> RawSample:
         """Read one sample.

@@ -176,6 +176,24 @@ def digest(location: str, retry: Retry = RETRY) -> str:
     return sha256.hexdigest()
 
 
+def find(pattern: str, retry: Retry = RETRY) -> list[str]:
+    """List what a URL with wild cards means, by name.
+
+    Args:
+        pattern: A URL with `*`, `?` or `[...]` behind its server.
+        retry: How long to try.
+
+    Raises:
+        StorageError: It cannot be listed.
+    """
+
+    def listed() -> list[str]:
+        files, path = _opened(pattern)
+        return sorted(files.unstrip_protocol(name) for name in files.glob(path))
+
+    return _tried(pattern, listed, retry)
+
+
 def _size(location: str) -> int:
     if not is_remote(location):
         return local_path(location).stat().st_size

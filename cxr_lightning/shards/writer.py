@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from cxr_lightning.shards.contract import INDEX_NAME, ROWS_NAME, SHARD_NAME
 from cxr_lightning.shards.rows import Row, ShardRows, rows_of
-from cxr_lightning.shards.sample import BLOCK
+from cxr_lightning.shards.tar import BLOCK
 from cxr_lightning.study import Split
 
 END = bytes(2 * BLOCK)
