@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from torch.utils.data import DataLoader
 
 from cxr_lightning.shards.index import ShardIndex
 from cxr_lightning.shards.sample import RawSample
+from cxr_lightning.stream.ahead import Ahead
 from cxr_lightning.stream.cache import RunCache, default_folder
 from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.loader import Fetch, Place, TrainLoader, train_loader, validate_loader
@@ -142,7 +142,7 @@ class ShardDataModule(pl.LightningDataModule):
             prefetch=self.prefetch,
         )
 
-    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+    def val_dataloader(self) -> Ahead[int, Batch] | list[Ahead[int, Batch]]:
         """Returns this rank's validation loader; none where the split is empty."""
         if not len(self.sets.samples(self.validate_split)) or self.validate_samples < 1:
             return []

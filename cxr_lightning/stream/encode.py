@@ -8,6 +8,7 @@ export carries, so that training sees what serving will see.
 
 from __future__ import annotations
 
+import copy
 import io
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -70,6 +71,8 @@ class Encoder:
 
     def __init__(self, processor: Any, text: TextKind, max_tokens: int) -> None:
         self.processor, self.text, self.max_tokens = processor, text, max_tokens
+        # Threads encode with it while others pad with the processor's own: padding is a state of a tokenizer.
+        self.tokenizer = copy.deepcopy(processor.tokenizer)
         typed = getattr(processor, "return_mm_token_type_ids", False)
         self.typed_image_token: int | None = processor.image_token_id if typed else None
         """The image token, where the family's forward wants to know which positions are image."""
@@ -150,7 +153,7 @@ class Encoder:
     def _tokenize(self, pieces: list[Piece]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Tokenizes the whole text at once, as a server does, and marks the tokens that begin inside an answer."""
         text = "".join(piece.text for piece in pieces)
-        tokenizer = self.processor.tokenizer
+        tokenizer = self.tokenizer
         begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)  # else two BOS would lead
         tokens = tokenizer(text, add_special_tokens=not begins, return_offsets_mapping=True)
         spans_L2 = np.asarray(tokens["offset_mapping"], dtype=np.int64).reshape(-1, 2)

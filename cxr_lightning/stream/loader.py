@@ -86,13 +86,14 @@ class Fetch:
             self._give_up_on_storage(error)
             return self._skipped(number, error)
         try:
-            self._spare = self.encoder(raw)
+            encoded = self.encoder(raw)
         except UnstableTemplateError:  # the configuration's fault, not the sample's
             raise
         except UNUSABLE as error:
             log.debug("%s: cannot be encoded", raw.key, exc_info=True)
             return self._skipped(number, error)
-        return self._spare
+        self._spare = encoded
+        return encoded  # not the attribute, which another thread may have set again
 
     def _skipped(self, number: int, error: Exception) -> Skipped:
         samples = self.reader.samples

@@ -69,8 +69,9 @@ class ShardReader:
         location, offset, size = split.location(row), int(split.offset[row]), int(split.size[row])
         if not storage.is_remote(location):
             try:
+                file = self._open(location)  # held while it is read from, lest another thread's eviction closes it
                 # By position, for a file's own would be shared with threads and forked processes.
-                return os.pread(self._open(location).fileno(), size, offset)
+                return os.pread(file.fileno(), size, offset)
             except OSError:
                 self._files.pop(location, None)  # storage tries again, and explains
         return storage.read_range(location, offset, size)
