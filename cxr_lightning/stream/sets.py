@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.index import ShardIndex, read_index, verify
@@ -55,7 +57,8 @@ class ShardSets:
             cache: Where the rows of remote indexes are kept.
 
         Raises:
-            ShardError: If there is no index, or it is not what the contract says.
+            ShardError: If there is no index, it is not what the contract says, or a patient is in one split of one set
+                and another split of another.
             WeightError: If some sets have a weight and others have none, or there is no set.
         """
         named = [shards] if isinstance(shards, str) else shards
@@ -63,7 +66,10 @@ class ShardSets:
         weighted = [each.weight is not None for each in sets]
         if not sets or any(weighted) != all(weighted):
             raise WeightError("--data.shards: give a weight to each set or to none, and at least one set.")
-        return cls(sets, tuple(read_index(each.path, cache) for each in sets))
+        indexes = tuple(read_index(each.path, cache) for each in sets)
+        if len(indexes) > 1:
+            _refuse_shared_patient(indexes)
+        return cls(sets, indexes)
 
     @property
     def fingerprint(self) -> str:
@@ -122,6 +128,18 @@ class ShardSets:
                 log.warning(
                     "%s: missing or cut off; its samples will be skipped", storage.join(index.root, shard["name"])
                 )
+
+
+def _refuse_shared_patient(indexes: Sequence[ShardIndex]) -> None:
+    """Holds splits of sets against one another; inside a set, packing and indexing did."""
+    patients = [np.unique(np.concatenate([each.split(split).rows["patient"] for each in indexes])) for split in SPLITS]
+    found, times = np.unique(np.concatenate(patients), return_counts=True)
+    if (times > 1).any():
+        raise ShardError(
+            f"--data.shards: {int((times > 1).sum())} patients are in one split of one set and another split of "
+            f"another (the first, hashed: {found[times > 1][0].decode()}); scores on such data mean nothing. Remedy: pack "
+            "or index the sets with the same shares and --patient_key, or leave one out."
+        )
 
 
 def _wrong(location: str, size: int) -> bool:

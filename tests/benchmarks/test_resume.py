@@ -22,4 +22,4 @@ def test_resume_is_measured(tmp_path):
     assert "at 90 % of an epoch" in done.stdout
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["grown_mb"] < 200
-    assert 0 < found["late_s"]
+    assert found["late_s"] > 0

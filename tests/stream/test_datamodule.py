@@ -12,8 +12,11 @@ import pytest
 import yaml
 
 from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.index import read_index, write_index
+from cxr_lightning.shards.rows import ShardRows
 from cxr_lightning.stream.datamodule import OtherShardsError, ShardDataModule
 from cxr_lightning.stream.mixture import WeightError
+from cxr_lightning.study import SPLITS
 
 pytestmark = pytest.mark.quick
 
@@ -95,3 +98,18 @@ def test_what_is_gone_is_told_before_a_run_begins(shards, other, caplog):
     assert f"{gone.name}: missing or cut off" in caplog.text
     with pytest.raises(ValueError, match="max_bad"):
         built("--data.shards", str(shards), "--data.max_bad", "1.5")
+
+
+def test_a_patient_may_not_be_in_two_splits_of_two_sets(shards, tmp_path):
+    root = tmp_path / "turned"
+    index = read_index(shards)
+    turned = dict(zip(SPLITS, [*SPLITS[1:], SPLITS[0]], strict=True))
+    listed = [
+        ShardRows(str(shards / shard["name"]), shard["bytes"], shard["sha256"], {turned[split]: rows})
+        for number, shard in enumerate(index.shards)
+        for split in SPLITS
+        if len(rows := index.rows[index.rows["shard"] == number]) and split in shard["samples"]
+    ]
+    write_index(root, listed, index.image)
+    with pytest.raises(ShardError, match=r"patients are in one split of one set.*patient_key"):
+        built("--data.shards", f"[{shards}, {root}]")
