@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint setup real clean
+.PHONY: help demo test quick soak lint setup real clean
 
 help:  ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: $(READY)  ## every test that can run on this machine
 
 quick: $(READY)  ## the inner loop: tests that spawn nothing
 	$(BIN)/python -m pytest -m quick $(ARGS)
+
+soak: $(READY)  ## the long form of the tests that kill runs: 200 kills at random moments
+	CXR_KILLS=200 $(BIN)/python -m pytest tests/training/test_kills.py -s $(ARGS)
 
 lint: $(READY)  ## style, types, and who may import whom
 	@failed=; for check in 'ruff check .' 'ruff format --check .' mypy lint-imports; do \
@@ -34,7 +37,7 @@ clean:  ## remove .venv and caches; runs, shards and demo stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # One rank, one thread: torch in several test processes at once would fight for the cores.
-test quick: export OMP_NUM_THREADS ?= 1
+test quick soak: export OMP_NUM_THREADS ?= 1
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else \

@@ -36,9 +36,11 @@ def curves(tmp_path_factory):
     two = [fit(1, f"zero{z}", 2, *zero(z)) for z in (2, 1, 3)]
     two += [fit(2, f"zero{z}", 2, *zero(z)) for z in (2, 1, 3)]
     two += [fit(2, "padded", 2, "--data.layout", "padded"), fit(2, "accumulated", 2, "--data.micro_batch", "1")]
+    two += [fit(2, f"workers{n}", 2, "--data.workers", str(n)) for n in (1, 2, 3, 4)]
     one = [fit(stage, "one-rank", 1) for stage in (1, 2)]
     run_ranks(2, two, folder)
     run_ranks(1, one, folder)
+    run_ranks(4, [fit(stage, "four-ranks", 4) for stage in (1, 2)], folder)
     norms = {f"{path.name} norms": gradient_norms(path) for path in folder.glob("stage*")}
     return {**{path.name: losses(path) for path in folder.glob("stage*")}, **norms}
 
@@ -56,7 +58,7 @@ def test_losses_are_the_golden_ones(curves, stage):
 
 @pytest.mark.ranks
 @pytest.mark.parametrize("stage", [1, 2])
-@pytest.mark.parametrize("other", ["zero1", "zero3", "one-rank"])
+@pytest.mark.parametrize("other", ["zero1", "zero3", "one-rank", "four-ranks"])
 def test_losses_do_not_depend_on_zero_or_ranks(curves, stage, other):
     here, there = curves[f"stage{stage}-zero2"], curves[f"stage{stage}-{other}"]
     assert len(here) == len(there) == STEPS
@@ -68,6 +70,13 @@ def test_losses_do_not_depend_on_zero_or_ranks(curves, stage, other):
 def test_losses_do_not_depend_on_layout(curves, other):
     here, there = curves["stage2-zero2"], curves[f"stage2-{other}"]
     assert max(abs(here[step] - there[step]) for step in here) < TOLERANCE
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
+def test_workers_change_no_bit(curves, workers):
+    assert curves["stage2-zero2"] == curves[f"stage2-workers{workers}"]
+    assert curves["stage2-zero2 norms"] == curves[f"stage2-workers{workers} norms"]
 
 
 @pytest.mark.ranks

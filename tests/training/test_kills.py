@@ -1,0 +1,164 @@
+"""A run that is killed anywhere and started again ends as the undisturbed one: weights, curve and samples bit-equal."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cxr_lightning.checkpoint import manifest
+from cxr_lightning.checkpoint.runs import checkpoint_folder, newest_checkpoint, step_of
+from cxr_lightning.shards.index import read_index
+from tests.fitting import options
+from tests.golden.studies import make_parts, make_shards
+from tests.zygote import Zygote
+
+KILLS = int(os.environ.get("CXR_KILLS", "20"))
+STEPS = 4 * KILLS
+GLOBAL_BATCH = 8
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    process = Zygote()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kills")
+    return root, make_shards(root / "studies"), make_parts(root / "parts")
+
+
+def arguments(place, name: str, steps: int, *more: str) -> list[str]:
+    root, shards, parts = place
+    return [
+        *options(1, shards, root / name, parts), "--trainer.devices", "2", "--trainer.max_steps", str(steps),
+        "--data.epochs", str(1 + steps), "--data.global_batch", str(GLOBAL_BATCH), "--model.optim.lr", "0.002",
+        "--checkpoint.every_n_steps", "2", "--validate_every_n_steps", "3", "--data.validate_samples", "8",
+        "--ckpt_path", "auto", "--data.workers", "1", *more,
+    ]  # fmt: skip
+
+
+def run_whole(zygote, place, name: str, steps: int, *more: str) -> Path:
+    root = place[0]
+    seen = root / f"{name} seen"
+    seen.mkdir()
+    group = zygote.start(arguments(place, name, steps, *more), 2, root / f"{name}.log", seen=str(seen))
+    assert zygote.wait(group) == [0, 0], (root / f"{name}.log").read_text()[-3000:]
+    return root / name
+
+
+def curve(run: Path) -> list[dict]:
+    """Every logged figure that is no time, in order."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    timed = ("speed/", "data/wait")
+    return [{name: value for name, value in line.items() if not name.startswith(timed)} for line in lines]
+
+
+def keys_by_step(root: Path, name: str) -> dict[int, list[str]]:
+    """The samples that each step was made of, the last time that it was made."""
+    made: dict[tuple[int, int, int], list[str]] = {}
+    for rank, file in enumerate(sorted((root / f"{name} seen").glob("rank-*.jsonl"))):
+        for line in file.read_text().splitlines():
+            entry = json.loads(line)
+            made[(entry["step"], rank, entry["batch"])] = entry["keys"]
+    found: dict[int, list[str]] = {}
+    for (step, _, _), keys in sorted(made.items()):
+        found.setdefault(step, []).extend(keys)
+    return found
+
+
+def assert_same_end(place, whole: Path, killed: Path, steps: int) -> None:
+    assert curve(killed) == curve(whole)
+    assert len([line for line in curve(killed) if "train/loss" in line]) == steps
+    here, there = checkpoint_folder(killed, steps), checkpoint_folder(whole, steps)
+    names = sorted(path.name for path in there.iterdir())
+    assert sorted(path.name for path in here.iterdir()) == names
+    for name in names:
+        assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    root, shards, _ = place
+    seen = keys_by_step(root, killed.name)
+    assert seen == keys_by_step(root, whole.name)
+    stream = [key for step in sorted(seen) for key in seen[step]]
+    samples = len(read_index(shards).split("train"))
+    for epoch in range(len(stream) // samples):
+        counted = Counter(stream[epoch * samples : (epoch + 1) * samples])
+        assert len(counted) == samples
+        assert set(counted.values()) == {1}
+
+
+@pytest.mark.ranks
+@pytest.mark.slow
+@pytest.mark.timeout(60 + 60 * KILLS)
+def test_killed_at_random_moments_a_run_ends_as_if_nothing_had_been(zygote, place):
+    """SIGKILL to all ranks: in steps, in saves (one every second step), in validation (every third)."""
+    whole = run_whole(zygote, place, "undisturbed", STEPS)
+    root, run = place[0], place[0] / "killed"
+    (root / "killed seen").mkdir()
+    moments, kills, newest, places = random.Random(20), 0, 0, Counter()
+    while True:
+        before = (run / "metrics.jsonl").stat().st_mtime_ns if (run / "metrics.jsonl").exists() else 0
+        group = zygote.start(arguments(place, "killed", STEPS), 2, root / "killed.log", seen=str(root / "killed seen"))
+        if kills < KILLS:
+            _wait_for_steps(run / "metrics.jsonl", before)
+            time.sleep(moments.uniform(0, 0.3))
+            os.killpg(group, signal.SIGKILL)
+        codes = zygote.wait(group)
+        if codes == [0, 0]:
+            break
+        assert codes == [-9, -9], (root / "killed.log").read_text()[-3000:]
+        kills += 1
+        places[_where((root / "killed seen" / "phase-0").read_text())] += 1
+        left = newest_checkpoint(run)
+        if left is not None:
+            manifest.verify(left)
+            assert step_of(left) >= newest, "a complete checkpoint was lost"
+            newest = step_of(left)
+    print(f"{kills} kills of rank 0 fell: {dict(places)}")
+    assert kills >= KILLS * 3 // 4, f"the run ended after {kills} kills: it is too short for the test"
+    assert_same_end(place, whole, run, STEPS)
+
+
+def _where(phase: str) -> str:
+    main = {"t": "in a step", "v": "in validation"}.get(phase[:1], "before the first step")
+    return f"{main} and a save" if phase[1:] == "s" else main
+
+
+def _wait_for_steps(file: Path, before: int) -> None:
+    """Waits until a started run writes its first line: earlier it only imports and loads."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if file.exists() and file.stat().st_mtime_ns > before and file.stat().st_size:
+            return
+        time.sleep(0.005)
+    raise AssertionError("the run made no step in two minutes")
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("background", ["true", "false"])
+def test_killed_at_each_place_of_a_save(zygote, place, background):
+    """While files are written, before manifest and name, before the old ones go, in validation, in a step."""
+    steps, more = 12, ("--checkpoint.background", background)
+    whole = run_whole(zygote, place, f"in one go, {background}", steps, *more)
+    root, name = place[0], f"killed in saves, {background}"
+    (root / f"{name} seen").mkdir()
+    deaths = [("file", 1, 1), ("file", 2, 0), ("manifest", 2, 0), ("publish", 1, 0), ("retain", 2, 0),
+              ("validation", 2, 1), ("step", 5, 0)]  # fmt: skip
+    for at, call, rank in deaths:
+        die = {"at": at, "call": call, "rank": rank}
+        group = zygote.start(
+            arguments(place, name, steps, *more), 2, root / f"{name}.log", seen=str(root / f"{name} seen"), die=die
+        )
+        codes = zygote.wait(group)
+        assert codes == [-9, -9], (at, (root / f"{name}.log").read_text()[-3000:])
+    group = zygote.start(arguments(place, name, steps, *more), 2, root / f"{name}.log", seen=str(root / f"{name} seen"))
+    assert zygote.wait(group) == [0, 0], (root / f"{name}.log").read_text()[-3000:]
+    assert_same_end(place, whole, root / name, steps)

@@ -1,0 +1,196 @@
+"""A process that has imported everything and forks runs from itself: a killed run starts again in a second, not ten.
+
+python -m tests.zygote reads requests as lines of JSON and answers each with a line:
+{"start": [arguments of cxr fit], "ranks": 2, "log": "FILE", "seen": "FOLDER",
+ "die": {"at": "publish", "call": 3, "rank": 0}}
+  -> {"group": 1234}: a process group of that many ranks. `seen` asks for the keys of every step's samples, `die` for
+  SIGKILL at the n-th call of a function on the way through a save.
+{"wait": 1234} -> {"codes": [0, 0]}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fitting import ROOT
+
+DEATHS = {
+    "file": ("cxr_lightning.checkpoint.manifest", "entry"),
+    "manifest": ("cxr_lightning.checkpoint.manifest", "write"),
+    "publish": ("cxr_lightning.checkpoint.writing", "publish"),
+    "retain": ("cxr_lightning.training.saving", "retain"),
+    "validation": ("cxr_lightning.training.stage.StageModule", "validation_step"),
+    "step": ("cxr_lightning.training.stage.StageModule", "training_step"),
+}
+"""Where a run can be told to die, and what is called there."""
+
+
+class Zygote:
+    """The forking process, seen from a test."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "tests.zygote"]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, arguments: list[str], ranks: int, log: Path, **more: object) -> int:
+        """Starts a run and returns its process group."""
+        return self._ask({"start": arguments, "ranks": ranks, "log": str(log), **more})["group"]
+
+    def wait(self, group: int) -> list[int]:
+        """Waits for a run and returns its ranks' exit codes, negative for a signal."""
+        return self._ask({"wait": group})["codes"]
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait(30)
+
+    def _ask(self, request: dict) -> dict:
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        ready, _, _ = select.select([self._process.stdout], [], [], 300)
+        assert ready, f"no answer to {request}"
+        return json.loads(self._process.stdout.readline())
+
+
+def _fork(request: dict) -> list[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children: list[int] = []
+    for rank in range(request["ranks"]):
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, children[0] if children else 0)
+            _become_rank(request, rank, port)
+        os.setpgid(child, children[0] if children else child)
+        children.append(child)
+    return children
+
+
+def _become_rank(request: dict, rank: int, port: int) -> None:
+    output = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), GROUP_RANK="0", WORLD_SIZE=str(request["ranks"]),
+        LOCAL_WORLD_SIZE=str(request["ranks"]), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+        TORCHELASTIC_RUN_ID="forked",
+    )  # fmt: skip
+    code = 1
+    try:
+        if request.get("seen"):
+            _note_samples(Path(request["seen"]), rank)
+            _note_phase(Path(request["seen"]), rank)
+        death = request.get("die")
+        if death and death["rank"] == rank:
+            _die_at(*DEATHS[death["at"]], death["call"])
+        from cxr_lightning.training.fit import fit
+
+        fit(request["start"])
+        code = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _note_samples(folder: Path, rank: int) -> None:
+    """Has every micro-batch's keys written down with its step; of a step made twice, the later line counts."""
+    from cxr_lightning.training.stage import StageModule
+
+    file, train = (folder / f"rank-{rank}.jsonl").open("a"), StageModule.training_step
+
+    def training_step(self, batch, batch_idx):
+        line = {"step": self.trainer.global_step, "batch": batch_idx, "keys": batch["keys"]}
+        print(json.dumps(line), file=file, flush=True)
+        return train(self, batch, batch_idx)
+
+    StageModule.training_step = training_step
+
+
+def _note_phase(folder: Path, rank: int) -> None:
+    """Has the run say whether it stands in a step, in a validation, or in a save, so that a kill can be placed."""
+    from cxr_lightning.checkpoint.writing import Writer
+    from cxr_lightning.training.stage import StageModule
+
+    file = (folder / f"phase-{rank}").open("wb", buffering=0)
+
+    def noting(owner: type, name: str, phase: bytes, after: bytes, place: int = 0) -> None:
+        function = getattr(owner, name)
+
+        def noted(*args, **kwargs):
+            os.pwrite(file.fileno(), phase, place)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                os.pwrite(file.fileno(), after, place)
+
+        setattr(owner, name, noted)
+
+    noting(StageModule, "training_step", b"t", b"t")
+    noting(StageModule, "validation_step", b"v", b"v")
+    noting(Writer, "_write", b"s", b"-", place=1)  # it may go on behind the others
+
+
+def _die_at(module: str, name: str, call: int) -> None:
+    import importlib
+
+    try:
+        owner = importlib.import_module(module)
+    except ModuleNotFoundError:
+        package, _, within = module.rpartition(".")
+        owner = getattr(importlib.import_module(package), within)
+    function, calls = getattr(owner, name), 0
+
+    def dying(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+        return function(*args, **kwargs)
+
+    setattr(owner, name, dying)
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print while they are imported
+    # Everything that a run imports, but nothing that starts a thread: threads do not survive a fork.
+    import transformers.models.llama.modeling_llama
+    import transformers.models.llava.modeling_llava
+    import transformers.models.siglip.modeling_siglip  # noqa: F401
+
+    import cxr_lightning.training.alignment
+    import cxr_lightning.training.fit
+    import cxr_lightning.training.instruction
+    import cxr_lightning.training.zero  # noqa: F401
+
+    groups: dict[int, list[int]] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "start" in request:
+            children = _fork(request)
+            groups[children[0]] = children
+            answer: dict = {"group": children[0]}
+        else:
+            waited = [os.waitpid(child, 0)[1] for child in groups.pop(request["wait"])]
+            answer = {"codes": [os.waitstatus_to_exitcode(status) for status in waited]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
