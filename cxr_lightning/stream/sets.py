@@ -137,8 +137,8 @@ def _refuse_shared_patient(indexes: Sequence[ShardIndex]) -> None:
     if (times > 1).any():
         raise ShardError(
             f"--data.shards: {int((times > 1).sum())} patients are in one split of one set and another split of "
-            f"another (the first, hashed: {found[times > 1][0].decode()}); scores on such data mean nothing. Remedy: pack "
-            "or index the sets with the same shares and --patient_key, or leave one out."
+            f"another (the first, hashed: {found[times > 1][0].decode()}); scores on such data mean nothing. Remedy: "
+            "pack or index the sets with the same shares and --patient_key, or leave one out."
         )
 
 
