@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxr_lightning import __version__
 from cxr_lightning.shards import storage
@@ -123,8 +124,9 @@ def write_index(
     """
     rows = laid_out(shards)
     samples = {split: sum(len(shard.rows.get(split, ())) for shard in shards) for split in SPLITS}
-    parts = dict(zip(SPLITS, np.split(rows, np.cumsum(list(samples.values()))[:-1]), strict=True))
-    _refuse_shared(str(root), parts.values())
+    parts = np.split(rows, np.cumsum(list(samples.values()))[:-1])
+    patients = {split: patients_of(part) for split, part in zip(SPLITS, parts, strict=True)}
+    _refuse_shared(str(root), patients.values())
     root.mkdir(parents=True, exist_ok=True)
     partial = root / f"{ROWS_NAME}.partial"
     with partial.open("wb") as file:
@@ -138,9 +140,7 @@ def write_index(
         created_by=f"cxr-lightning {__version__}",
         image=image,
         members=members,
-        splits={
-            split: SplitRecord(samples=samples[split], patients=len(patients_of(parts[split]))) for split in SPLITS
-        },
+        splits={split: SplitRecord(samples=samples[split], patients=len(patients[split])) for split in SPLITS},
         fingerprint=fingerprint_of(records, digest, members),
         rows=RowsRecord(name=ROWS_NAME, sha256=digest),
         shards=records,
@@ -218,7 +218,7 @@ def verify(index: ShardIndex, *, digests: bool = True) -> None:
             f"{told}{more}"
         )
     if digests:
-        _refuse_shared(index.root, [index.split(split).rows for split in SPLITS])
+        _refuse_shared(index.root, [patients_of(index.split(split).rows) for split in SPLITS])
 
 
 def fingerprint_of(shards: Iterable[ShardRecord], rows: str, members: MembersRecord | None) -> str:
@@ -229,7 +229,10 @@ def fingerprint_of(shards: Iterable[ShardRecord], rows: str, members: MembersRec
         rows: Digest of index.npy.
         members: How samples are read.
     """
-    lines = "".join(f"{shard['sha256']}  {shard['name'].rpartition('/')[2]}\n" for shard in shards)
+    lines = "".join(
+        f"{shard['sha256']}  {shard['name'].rpartition('/')[2]}  {json.dumps(shard['samples'], sort_keys=True)}\n"
+        for shard in shards
+    )
     how = json.dumps(members, sort_keys=True)
     return hashlib.sha256(f"{lines}{rows}  {ROWS_NAME}\n{how}\n".encode()).hexdigest()
 
@@ -239,7 +242,7 @@ def _record(shard: ShardRows) -> ShardRecord:
     return ShardRecord(name=shard.name, bytes=shard.bytes, sha256=shard.sha256, samples=counts)
 
 
-def _refuse_shared(where: str, splits: Iterable[Rows]) -> None:
+def _refuse_shared(where: str, splits: Iterable[NDArray[np.bytes_]]) -> None:
     patient = shared_patient(splits)
     if patient is not None:
         raise ShardError(

@@ -178,17 +178,16 @@ def patients_of(rows: Rows) -> NDArray[np.bytes_]:
     return patients
 
 
-def shared_patient(splits: Iterable[Rows]) -> str | None:
+def shared_patient(splits: Iterable[NDArray[np.bytes_]]) -> str | None:
     """Find a patient that is in two splits.
 
     Args:
-        splits: Each split's rows.
+        splits: Each split's different patients.
 
     Returns:
         The first such patient, or None.
     """
-    patients = np.concatenate([patients_of(rows) for rows in splits])
-    found, times = np.unique(patients, return_counts=True)
+    found, times = np.unique(np.concatenate(list(splits)), return_counts=True)
     twice = found[times > 1]
     return twice[0].decode() if len(twice) else None
 

@@ -26,7 +26,14 @@ _HOPELESS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirector
 _HOPELESS_NUMBERS = (errno.EINVAL, errno.ENAMETOOLONG, errno.EMFILE, errno.ELOOP)
 _WAIT_AND_SEE = (408, 425, 429)
 # Errors of optional packages, known by name so that none of them need be installed: aiohttp's, botocore's, urllib3's.
-_PASSING = {"ClientConnectionError", "ClientPayloadError", "HTTPClientError", "IncompleteReadError", "IncompleteRead"}
+_PASSING = {
+    "ClientConnectionError",
+    "ClientPayloadError",
+    "ConnectionError",
+    "HTTPClientError",
+    "IncompleteRead",
+    "IncompleteReadError",
+}
 _PIECE = 16 << 20
 _CHANCE = random.SystemRandom()  # of its own: training's generators must not move when a connection breaks
 
@@ -277,7 +284,8 @@ def _status(error: BaseException) -> int | None:
 def _passing(error: Exception) -> bool:
     """Tell what may pass (a cut connection, a busy server) from what will not (no such object, no permission)."""
     if isinstance(error, _HOPELESS):
-        return False
+        # fsspec's HTTP says "not found" whatever went wrong, and names the reason as the cause.
+        return isinstance(error.__cause__, Exception) and _passing(error.__cause__)
     status = _status(error)
     if status is not None and status >= 300:
         return status in _WAIT_AND_SEE or status >= 500
@@ -288,10 +296,10 @@ def _passing(error: Exception) -> bool:
 
 def _explained(location: str, error: Exception) -> StorageError:
     scheme = location.partition("://")[0]
-    if isinstance(error, FileNotFoundError):
-        return StorageError(location, "no such file or object; look at its name", missing=True)
     if isinstance(error, PermissionError) or _status(error) in (401, 403) or "Credentials" in type(error).__name__:
         return StorageError(location, f"may not be read ({_named(error)}); look at the permissions and credentials")
+    if isinstance(error, FileNotFoundError):
+        return StorageError(location, "no such file or object; look at its name", missing=True)
     if isinstance(error, ImportError):
         extra = _EXTRAS.get(scheme)
         return StorageError(location, f"needs a further package: pip install '{extra}'" if extra else str(error))

@@ -14,6 +14,8 @@ from cxr_lightning.shards.contract import ShardError
 
 BLOCK = 512
 _LONGEST_EXTENSION = 1 << 20
+_MORE_HOLES, _STILL_MORE_HOLES = 482, 504
+"""Where GNU's header of a file with holes, and a block that goes on with it, say that such a block follows."""
 _EXTENSIONS = (b"x", b"X", b"g", b"L", b"K")
 _PACKED = {
     b"\x1f\x8b": "gunzip",
@@ -75,7 +77,7 @@ def entries(read: Callable[[int, int], bytes], length: int) -> Iterator[Entry]:
         if _fetch(read, at, BLOCK, length) == bytes(BLOCK):
             return
         entry = _entry(read, at, length)
-        if entry.end > length and entry.data + entry.size > length:
+        if entry.end > length:
             raise _cut(entry.start)
         yield entry
         at = entry.end
@@ -99,7 +101,11 @@ def _entry(read: Callable[[int, int], bytes], start: int, length: int) -> Entry:
             told = _told(text, at)
             name, size = told.get(b"path", name), _number(told, size, at)
             sparse = sparse or any(key.startswith(b"GNU.sparse") for key in told)
-    kind = "file" if info.isreg() and not (sparse or info.issparse()) else "folder" if info.isdir() else "other"
+    if info.type == tarfile.GNUTYPE_SPARSE:
+        sparse, more = True, block[_MORE_HOLES]
+        while more:
+            more, at = _fetch(read, at, BLOCK, length)[_STILL_MORE_HOLES], at + BLOCK
+    kind = "file" if info.isreg() and not sparse else "folder" if info.isdir() else "other"
     # What is no file has no content behind its header, whatever size the header gives.
     size = (info.size if size is None else size) if info.isreg() else 0
     if size < 0:
