@@ -20,8 +20,8 @@ from cxr_lightning.study import Split
 UNREADABLE = (ShardError, StorageError, OSError)
 """What reading a bad sample raises."""
 UNUSABLE = (
-    *UNREADABLE, ValueError, LookupError, TypeError, SyntaxError, ArithmeticError, EOFError, struct.error, zlib.error,
-    Image.DecompressionBombError,
+    *UNREADABLE, ValueError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError, EOFError, struct.error,
+    zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 """What decoding and encoding a bad sample raises: image libraries keep to no one class (Pillow's PNG: SyntaxError)."""
 
@@ -52,7 +52,7 @@ def reason(error: Exception) -> str:
     for kind, text in _REASONS.items():
         if isinstance(error, kind):
             return text
-    if isinstance(error, (LookupError, TypeError)):
+    if isinstance(error, (LookupError, TypeError, AttributeError)):
         return f"record is malformed ({name})"
     return f"image cannot be decoded ({name})"
 
