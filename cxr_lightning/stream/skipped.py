@@ -20,8 +20,8 @@ from cxr_lightning.study import Split
 UNREADABLE = (ShardError, StorageError, OSError)
 """What reading a bad sample raises."""
 UNUSABLE = (
-    *UNREADABLE, ValueError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError, EOFError, struct.error,
-    zlib.error, Image.DecompressionBombError,
+    *UNREADABLE, ValueError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError, EOFError,
+    struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
 """What decoding and encoding a bad sample raises: image libraries keep to no one class (Pillow's PNG: SyntaxError)."""
 
