@@ -122,7 +122,7 @@ def test_index_that_does_not_match_the_tars(shards, parts, tmp_path, capfd):
     tar.write_bytes(tar.read_bytes()[:-1024])
     message = refusal(capfd, *options(1, tmp_path / "shards", tmp_path / "run", parts))
     assert tar.name in message
-    assert "pack again" in message
+    assert "copy them again" in message
     assert not (tmp_path / "run").exists()
 
 
