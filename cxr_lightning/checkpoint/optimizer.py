@@ -19,6 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cxr_lightning.checkpoint.copies import HostCopies
+
 PATTERN = "optimizer-*.safetensors"
 
 
@@ -45,10 +47,11 @@ class Fragment:
         """How many numbers of the parameter it covers."""
         return next(iter(self.tensors.values())).numel()
 
-    def copy(self) -> Fragment:
+    def copy(self, copies: HostCopies) -> Fragment:
         """Returns a copy in host memory, which training does not change any more."""
-        tensors = {kind: tensor.detach().to("cpu", copy=True) for kind, tensor in self.tensors.items()}
-        return Fragment(self.name, self.start, tensors)
+        return Fragment(
+            self.name, self.start, {kind: copies(f"{kind}/{self.name}", each) for kind, each in self.tensors.items()}
+        )
 
 
 def file_name(rank: int, ranks: int) -> str:

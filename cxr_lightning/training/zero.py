@@ -27,6 +27,7 @@ if not torch.cuda.is_available():  # DeepSpeed looks for an accelerator when it 
 import deepspeed
 
 from cxr_lightning.checkpoint import manifest, optimizer, position, weights
+from cxr_lightning.checkpoint.copies import HostCopies
 from cxr_lightning.checkpoint.position import VALIDATE_LOSS
 from cxr_lightning.checkpoint.runs import WEIGHTS
 from cxr_lightning.checkpoint.writing import Files, Writer
@@ -79,6 +80,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         self.after_saving: Callable[[], None] = lambda: None
         """What rank 0 does once a checkpoint is there."""
         self._writer: Writer | None = None
+        self._copies = HostCopies()
         if offload_optimizer:  # DeepSpeed would insist on its own Adam, which needs a compiler; torch's does as well
             self.config["zero_force_ds_cpu_optimizer"] = False
 
@@ -136,6 +138,7 @@ class ZeroStrategy(DeepSpeedStrategy):
             CheckpointNotWrittenError: If this checkpoint, or the one before it in the background, failed on any rank.
         """
         final = Path(self.broadcast(str(filepath)))
+        self.writer.wait()  # what it writes is about to be overwritten
         self.writer.write(final, self._files(checkpoint), self.after_saving)
 
     def finish_saving(self, seconds: float | None = None) -> None:
@@ -160,7 +163,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         if self.is_global_zero or not partition.held_by_all(self.deepspeed_engine):
             names = self._learning()
             partition.make_state(self.deepspeed_engine, names, step=0)
-            held = [fragment.copy() for fragment in partition.fragments(self.deepspeed_engine, names)]
+            held = [fragment.copy(self._copies) for fragment in partition.fragments(self.deepspeed_engine, names)]
             files[optimizer.file_name(self.global_rank, self.world_size)] = lambda path: optimizer.save(path, held)
         return files
 
@@ -173,7 +176,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         with deepspeed.zero.GatheredParameters(divided, enabled=bool(divided)):
             if not self.is_global_zero:
                 return {}
-            return {name: parameters[name].detach().to("cpu", copy=True) for name in names}
+            return {name: self._copies(name, parameters[name]) for name in names}
 
     def _learning(self) -> dict[int, str]:
         module: Any = self.lightning_module
