@@ -1,7 +1,7 @@
 """Samples by number: one read of a byte range in a shard, from disk, or from storage by way of the node's cache.
 
-A shard on disk is read where the sample lies; the file system's own cache does the rest. From storage a whole run is
-fetched, whose other samples are wanted within the same window of the order, and kept in the node's cache.
+The other samples of a run are wanted within the same window of the order, so a run is brought near as a whole: on disk,
+the system is told to read it ahead into its own cache; from storage it is fetched and kept in the node's cache.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from cxr_lightning.stream.cache import RunCache
 from cxr_lightning.stream.order import RUN
 from cxr_lightning.stream.samples import Samples
 
-_OPEN_FILES = 128
+_OPEN_FILES = 256
 """Shards a process holds open; a set has thousands, and opening one on a cluster's file system takes milliseconds."""
+_ANNOUNCED = 4096
+"""Runs remembered as announced: those of several windows."""
 _GAP = 1 << 19
 """Bytes of others between two samples of a run that are fetched along: a request costs more than half a megabyte."""
 
@@ -43,6 +45,7 @@ class ShardReader:
         self.samples = samples if isinstance(samples, Samples) else Samples.of(samples)
         self.cache, self.run = cache, run
         self._files: OrderedDict[str, BinaryIO] = OrderedDict()
+        self._announced: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -70,11 +73,23 @@ class ShardReader:
         if not storage.is_remote(location):
             try:
                 file = self._open(location)  # held while it is read from, lest another thread's eviction closes it
+                self._announce(number, split, location, file)
                 # By position, for a file's own would be shared with threads and forked processes.
                 return os.pread(file.fileno(), size, offset)
             except OSError:
                 self._files.pop(location, None)  # storage tries again, and explains
         return storage.read_range(location, offset, size)
+
+    def _announce(self, number: int, split: SplitIndex, location: str, file: BinaryIO) -> None:
+        """Lets the system read the run ahead, in one stretch: twice as quick from a cold disk as sample by sample."""
+        first, last = self.samples.run_rows(number, self.run)
+        if (location, first) in self._announced:
+            return
+        self._announced[location, first] = None
+        while len(self._announced) > _ANNOUNCED:
+            self._announced.popitem(last=False)
+        begin, end = int(split.offset[first]), int(split.offset[last - 1]) + int(split.size[last - 1])
+        os.posix_fadvise(file.fileno(), begin, end - begin, os.POSIX_FADV_WILLNEED)
 
     def _open(self, location: str) -> BinaryIO:
         file = self._files.get(location)
