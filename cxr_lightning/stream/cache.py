@@ -46,19 +46,8 @@ class RunCache:
             raise CacheError(f"--data.cache_gb of {limit / 1e9:g} holds nothing. Remedy: give the cache some room.")
         self.folder, self.limit = folder, limit
         self._warned = False
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            owner = folder.stat().st_uid
-        except OSError as error:
-            raise CacheError(
-                f"{folder} cannot be made for cached shards ({error.strerror}). "
-                "Remedy: name a folder on the node's own disk by --data.cache."
-            ) from None
-        if owner != os.getuid() or not os.access(folder, os.W_OK):
-            raise CacheError(
-                f"{folder} belongs to another user, who could read or replace what is cached there. "
-                "Remedy: name a folder of yours by --data.cache."
-            )
+        private(folder.parent)
+        private(folder)
 
     def read(self, name: str, size: int, offset: int, length: int, fetch: Callable[[], bytes]) -> bytes:
         """Reads a part of a run, which is fetched if it is not there.
@@ -136,6 +125,27 @@ class RunCache:
                 path.unlink(missing_ok=True)
                 used -= size
         return used
+
+
+def private(folder: Path) -> None:
+    """Makes a folder for its owner alone, or sees that it is ours.
+
+    Raises:
+        CacheError: If it cannot be made, or belongs to somebody else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise CacheError(
+            f"{folder} cannot be made for cached shards ({error.strerror}). "
+            "Remedy: name a folder on the node's own disk by --data.cache."
+        ) from None
+    if os.getuid() not in (owner, 0) or not os.access(folder, os.W_OK):
+        raise CacheError(
+            f"{folder} belongs to another user, who could read or replace what is cached there. "
+            "Remedy: name a folder of yours by --data.cache."
+        )
 
 
 def default_folder() -> Path:

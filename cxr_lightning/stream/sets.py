@@ -13,6 +13,7 @@ import numpy as np
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.index import ShardIndex, read_index, verify
+from cxr_lightning.stream.cache import private
 from cxr_lightning.stream.mixture import Mixture, WeightError
 from cxr_lightning.stream.order import Endless, Order
 from cxr_lightning.stream.samples import Samples
@@ -59,6 +60,7 @@ class ShardSets:
         Raises:
             ShardError: If there is no index, it is not what the contract says, or a patient is in one split of one set
                 and another split of another.
+            CacheError: If the folder for the rows of remote indexes is somebody else's.
             WeightError: If some sets have a weight and others have none, or there is no set.
         """
         named = [shards] if isinstance(shards, str) else shards
@@ -66,6 +68,8 @@ class ShardSets:
         weighted = [each.weight is not None for each in sets]
         if not sets or any(weighted) != all(weighted):
             raise WeightError("--data.shards: give a weight to each set or to none, and at least one set.")
+        if cache is not None and any(storage.is_remote(each.path) for each in sets):
+            private(cache.parent)
         indexes = tuple(read_index(each.path, cache) for each in sets)
         if len(indexes) > 1:
             _refuse_shared_patient(indexes)

@@ -148,4 +148,5 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path):
         RunCache(tmp_path / "file" / "runs", 1000)
     with pytest.raises(CacheError, match="cache_gb"):
         RunCache(tmp_path / "runs", 0)
-    assert RunCache(tmp_path / "mine", 1).folder.stat().st_mode & 0o777 == 0o700
+    made = RunCache(tmp_path / "mine" / "runs", 1).folder
+    assert made.stat().st_mode & 0o777 == made.parent.stat().st_mode & 0o777 == 0o700
