@@ -2,9 +2,9 @@
 
 python -m tests.zygote reads requests as lines of JSON and answers each with a line:
 {"start": [arguments of cxr fit], "ranks": 2, "log": "FILE", "seen": "FOLDER",
- "die": {"at": "publish", "call": 3, "rank": 0}}
+ "die": {"at": "publish", "call": 3, "rank": 0}, "full": {"rank": 1, "bytes": 9000}}
   -> {"group": 1234}: a process group of that many ranks. `seen` asks for the keys of every step's samples, `die` for
-  SIGKILL at the n-th call of a function on the way through a save.
+  SIGKILL at the n-th call of a function on the way through a save, `full` for no room for larger files.
 {"wait": 1234} -> {"codes": [0, 0]}
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -91,6 +92,10 @@ def _become_rank(request: dict, rank: int, port: int) -> None:
         if request.get("seen"):
             _note_samples(Path(request["seen"]), rank)
             _note_phase(Path(request["seen"]), rank)
+        full = request.get("full")
+        if full and full["rank"] == rank:  # no larger file can be written: what a full disk or a quota does
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (full["bytes"], full["bytes"]))
         death = request.get("die")
         if death and death["rank"] == rank:
             _die_at(*DEATHS[death["at"]], death["call"])

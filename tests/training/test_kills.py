@@ -162,3 +162,25 @@ def test_killed_at_each_place_of_a_save(zygote, place, background):
     group = zygote.start(arguments(place, name, steps, *more), 2, root / f"{name}.log", seen=str(root / f"{name} seen"))
     assert zygote.wait(group) == [0, 0], (root / f"{name}.log").read_text()[-3000:]
     assert_same_end(place, whole, root / name, steps)
+
+
+@pytest.mark.ranks
+@pytest.mark.parametrize("background", ["true", "false"])
+def test_a_full_disk_on_one_rank_ends_the_run_on_all_and_loses_nothing(zygote, place, background):
+    """The rank that has no room says so on every rank: none waits for it, and what was complete stays."""
+    root, name, more = place[0], f"full, {background}", ("--checkpoint.background", background)
+    run_whole(zygote, place, name, 4, *more)
+    left = newest_checkpoint(root / name)
+    log = root / f"{name} again.log"
+    began = time.monotonic()
+    room = {"rank": 1, "bytes": 5_000}
+    codes = zygote.wait(zygote.start(arguments(place, name, 8, *more), 2, log, full=room))
+    assert codes == [1, 1]
+    assert time.monotonic() - began < 60
+    assert log.read_text().count("CheckpointNotWrittenError") >= 2
+    assert "rank 1: " in log.read_text()
+    assert newest_checkpoint(root / name) == left
+    manifest.verify(left)
+    assert not list((root / name / "checkpoints").glob("*.partial"))
+    assert zygote.wait(zygote.start(arguments(place, name, 8, *more), 2, log)) == [0, 0]  # with room again
+    assert newest_checkpoint(root / name) == checkpoint_folder(root / name, 8)
