@@ -16,6 +16,7 @@ from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.loader import Fetch, Place, TrainLoader, train_loader, validate_loader
 from cxr_lightning.stream.mixture import Mixture
 from cxr_lightning.stream.order import RUN, WINDOW, Batches, accumulation
+from cxr_lightning.stream.pixels import Decode
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout
 from cxr_lightning.stream.sets import ShardSet, ShardSets
@@ -38,12 +39,13 @@ class ShardDataModule(pl.LightningDataModule):
             it.
         micro_batch: Samples a rank computes at once.
         epochs: Passes over the training split; may be a fraction.
+        decode: `exact` for the pixels of the model's image processor; `scaled` lets JPEG decoding shrink large images.
         layout: `packed` lays samples end to end in a row, `padded` one a row; `auto` packs where the family can.
         max_tokens: Longest sample in tokens, image tokens included; longer answers are cut and counted.
         validate_samples: How many samples of the validation split each validation uses.
         validate_split: Name of the validation split.
-        workers: Worker processes a rank.
-        prefetch: Optimizer steps that each worker holds ready.
+        workers: Threads a rank that read ahead; 0 reads when a step asks.
+        prefetch: Optimizer steps that each of them may hold ready.
         seed: Seed of the order.
         shuffle_run: Samples that are read together: neighbours in a shard.
         shuffle_window: Samples among which each is put anywhere; a training split that is no larger is permuted whole.
@@ -59,6 +61,7 @@ class ShardDataModule(pl.LightningDataModule):
         global_batch: int = 128,
         micro_batch: int = 16,
         epochs: float = 1.0,
+        decode: Decode = "exact",
         layout: Layout | str = "auto",
         max_tokens: int = 1024,
         validate_samples: int = 512,
@@ -79,6 +82,7 @@ class ShardDataModule(pl.LightningDataModule):
             raise ValueError(f"--data.max_bad={max_bad} is no share. Remedy: give 0 or more, and less than 1.")
         self.shards, self.global_batch, self.micro_batch, self.epochs = shards, global_batch, micro_batch, epochs
         self.layout_wish, self.max_tokens, self.seed = layout, max_tokens, seed
+        self.decode: Decode = decode
         self.validate_samples, self.validate_split = validate_samples, validate_split
         self.workers, self.prefetch = workers, prefetch
         self.shuffle_run, self.max_bad = shuffle_run, max_bad
@@ -113,7 +117,7 @@ class ShardDataModule(pl.LightningDataModule):
         """Takes processor and text kind from the module that is trained."""
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
-        self._encoder = Encoder(module.processor, module.text, self.max_tokens)
+        self._encoder = Encoder(module.processor, module.text, self.max_tokens, self.decode)
 
     @property
     def layout(self) -> Layout:

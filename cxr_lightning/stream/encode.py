@@ -22,6 +22,7 @@ from cxr_lightning.reports.conversations import IMAGE_MARK
 from cxr_lightning.shards.contract import ShardError, Turn
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.conversation import Piece, UnstableTemplateError, render
+from cxr_lightning.stream.pixels import Decode, Pixels
 
 TextKind = Literal["summary", "conversation"]
 IGNORED = -100
@@ -43,14 +44,16 @@ class Encoded:
         key: The sample's key, for messages.
         ids_L: Token ids, images expanded.
         targets_L: The next token at each position, or -100 where the loss does not look.
-        vision: The image processor's tensors (`pixel_values`, and what the family needs beside), each with I rows or
-            more.
+        views: The decoded images, where `Pixels` finishes them a batch at a time.
+        vision: Else the image processor's tensors (`pixel_values`, and what the family needs beside), each with I rows
+            or more.
         truncated: Whether the answer was cut at the length limit.
     """
 
     key: str
     ids_L: NDArray[np.int64]
     targets_L: NDArray[np.int64]
+    views: list[Tensor]
     vision: dict[str, Tensor]
     truncated: bool
 
@@ -67,10 +70,12 @@ class Encoder:
         processor: The model's Hugging Face processor.
         text: `summary` for alignment, `conversation` for instruction tuning.
         max_tokens: Longest sample; longer answers are cut at their end and counted.
+        decode: How images are decoded; see `Pixels`.
     """
 
-    def __init__(self, processor: Any, text: TextKind, max_tokens: int) -> None:
+    def __init__(self, processor: Any, text: TextKind, max_tokens: int, decode: Decode = "exact") -> None:
         self.processor, self.text, self.max_tokens = processor, text, max_tokens
+        self.pixels = Pixels(processor.image_processor, decode)
         # Threads encode with it while others pad with the processor's own: padding is a state of a tokenizer.
         self.tokenizer = copy.deepcopy(processor.tokenizer)
         typed = getattr(processor, "return_mm_token_type_ids", False)
@@ -106,8 +111,8 @@ class Encoder:
                 f"Sample {sample.key}: its turns mark {wanted} images with {IMAGE_MARK}, and {len(sample.images)} "
                 "are stored. Remedy: pack the source again; `cxr pack` now names such studies."
             )
-        vision = self._see(images(sample)[:wanted]) if wanted else {}
-        pieces = self._expand(render(self.processor, turns), vision)
+        views, vision, outline = self._see(list(sample.images.values())[:wanted])
+        pieces = self._expand(render(self.processor, turns), outline)
         ids, answer = self._tokenize(pieces)
         if self._to_check:
             self._to_check -= 1
@@ -121,7 +126,7 @@ class Encoder:
                 f"Sample {sample.key}: its prompt and image alone take all {self.max_tokens} tokens. "
                 "Remedy: raise --data.max_tokens."
             )
-        return Encoded(sample.key, ids, targets, vision, truncated)
+        return Encoded(sample.key, ids, targets, views, vision, truncated)
 
     def _require_prompt(self, prompt: list[Piece], ids_L: NDArray[np.int64]) -> None:
         """Refuses a template whose prompt, tokenized alone, is not the beginning of the trained tokens."""
@@ -133,8 +138,14 @@ class Encoder:
                 "a line break or a special token, not in a space."
             )
 
-    def _see(self, pictures: list[Image.Image]) -> dict[str, Tensor]:
-        return dict(self.processor.image_processor(images=pictures, return_tensors="pt"))
+    def _see(self, files: list[bytes]) -> tuple[list[Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Returns views or the processor's tensors, and what tells the family's rule how many tokens an image has."""
+        if not files:
+            return [], {}, {}
+        if self.pixels.late:
+            return [self.pixels.decode(file) for file in files], {}, self.pixels.outline(len(files))
+        vision = dict(self.processor.image_processor(images=[_picture(file) for file in files], return_tensors="pt"))
+        return [], vision, vision
 
     def _expand(self, pieces: list[Piece], vision: dict[str, Tensor]) -> list[Piece]:
         """Writes each image's mark as often as the image has tokens, by the family's own rule."""
@@ -169,4 +180,8 @@ class Encoder:
 
 def images(sample: RawSample) -> list[Image.Image]:
     """Decodes a sample's views in their stored order, as RGB because every tower was trained on three channels."""
-    return [Image.open(io.BytesIO(image)).convert("RGB") for image in sample.images.values()]
+    return [_picture(file) for file in sample.images.values()]
+
+
+def _picture(file: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(file)).convert("RGB")

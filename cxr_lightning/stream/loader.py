@@ -70,7 +70,8 @@ class Fetch:
         samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         tokenizer = self.encoder.processor.tokenizer
         laid = samples or [self._stand_in()]
-        batch = collate(laid, self.layout, tokenizer.pad_token_id, self.encoder.typed_image_token)
+        typed = self.encoder.typed_image_token
+        batch = collate(laid, self.layout, tokenizer.pad_token_id, typed, self.encoder.pixels)
         if not samples:
             batch["targets_RL"].fill_(IGNORED)
             batch["supervised_in_step"] = batch["tokens"] = batch["samples"] = batch["truncated"] = 0

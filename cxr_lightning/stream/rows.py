@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from cxr_lightning.stream.encode import IGNORED, Encoded
+from cxr_lightning.stream.pixels import Pixels
 from cxr_lightning.stream.skipped import Skipped
 
 Layout = Literal["packed", "padded"]
@@ -24,8 +25,9 @@ class Batch(TypedDict):
     """One micro-batch of one rank.
 
     Attributes:
-        inputs: What the Hugging Face model's forward takes: `input_ids` (R, L), `pixel_values`, and by layout
-            `position_ids` with `segment_lengths`, or `attention_mask`.
+        inputs: What the Hugging Face model's forward takes: `input_ids` (R, L), `pixel_values` (bytes, where `Pixels`
+            makes floats of them on the device), and by layout `position_ids` with `segment_lengths`, or
+            `attention_mask`.
         targets_RL: The next token at each position, -100 where the loss does not look.
         supervised_in_step: Supervised tokens of this rank in the whole optimizer step, accumulation included.
         tokens: Real tokens in the batch.
@@ -47,7 +49,9 @@ class Batch(TypedDict):
     skipped: NotRequired[list[Skipped]]
 
 
-def collate(samples: list[Encoded], layout: Layout, pad_token: int, image_token: int | None = None) -> Batch:
+def collate(
+    samples: list[Encoded], layout: Layout, pad_token: int, image_token: int | None = None, pixels: Pixels | None = None
+) -> Batch:
     """Lays samples out as rows.
 
     Args:
@@ -56,6 +60,7 @@ def collate(samples: list[Encoded], layout: Layout, pad_token: int, image_token:
         pad_token: Token that fills padded rows; never attended to.
         image_token: The token of image positions, for families whose position counters need to be told where images
             lie (Qwen-VL's run along height and width); None for the others.
+        pixels: Of the family, where samples bring views that it has to finish.
     """
     ids = [torch.from_numpy(sample.ids_L) for sample in samples]
     targets = [torch.from_numpy(sample.targets_L) for sample in samples]
@@ -72,8 +77,12 @@ def collate(samples: list[Encoded], layout: Layout, pad_token: int, image_token:
         if image_token is not None:
             inputs["mm_token_type_ids"] = (ids_RL == image_token).int()
         targets_RL = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
-    for name in samples[0].vision:
-        inputs[name] = torch.cat([sample.vision[name] for sample in samples])
+    views = [view for sample in samples for view in sample.views]
+    if views:
+        assert pixels is not None
+        inputs.update(pixel_values=pixels.resize(views), **pixels.beside(len(views)))
+    for name in dict.fromkeys(name for sample in samples for name in sample.vision):
+        inputs[name] = torch.cat([sample.vision[name] for sample in samples if sample.vision])
     return Batch(
         inputs=inputs,
         targets_RL=targets_RL,

@@ -100,6 +100,15 @@ class StageModule(pl.LightningModule):
                     module.eval()
         return self
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Makes floats of the pixels, which came as bytes: a twelfth of what would else be copied to the device."""
+        pixels = batch["inputs"].get("pixel_values")
+        if isinstance(pixels, Tensor) and pixels.dtype == torch.uint8:
+            normal = self.trainer.datamodule.encoder.pixels.normalise(pixels)
+            # The trainer converts floats of a batch before they are copied; here they begin only now.
+            batch["inputs"]["pixel_values"] = self.trainer.precision_plugin.convert_input(normal)
+        return batch
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seeds dropout by step and rank, so that a resumed run draws what the undisturbed one would have drawn."""
         torch.manual_seed(zlib.crc32(f"{self.source.seed}/{batch_idx}/{self.trainer.global_rank}".encode()))

@@ -33,12 +33,14 @@ def sample(shards):
 
 
 def test_tokens_and_pixels_are_the_processors_own(processor, sample):
-    encoded = Encoder(processor, "conversation", 2048)(sample)
+    encoder = Encoder(processor, "conversation", 2048)
+    encoded = encoder(sample)
     messages = as_messages(sample.record["conversation"])
     text = processor.apply_chat_template(messages, tokenize=False)
     theirs = processor(images=images(sample)[:1], text=text, return_tensors="pt")
     assert encoded.ids_L.tolist() == theirs["input_ids"][0].tolist()[: len(encoded.ids_L)]
-    assert torch.equal(encoded.vision["pixel_values"], theirs["pixel_values"])
+    batch = collate([encoded], "padded", pad_token=0, pixels=encoder.pixels)
+    assert torch.equal(encoder.pixels.normalise(batch["inputs"]["pixel_values"]), theirs["pixel_values"])
 
 
 def test_only_the_answer_is_supervised(processor, sample):
@@ -111,7 +113,7 @@ def test_a_prompt_that_runs_into_the_answer_is_refused(parts, shards, tmp_path):
 def test_rows_keep_every_token(processor, sample, layout):
     encoder = Encoder(processor, "summary", 2048)
     samples = [encoder(sample), Encoder(processor, "summary", len(encoder(sample).ids_L) - 3)(sample)]
-    batch = collate(samples, layout, pad_token=0)
+    batch = collate(samples, layout, pad_token=0, pixels=encoder.pixels)
     assert batch["tokens"] == sum(len(each.ids_L) for each in samples)
     assert batch["positions"] == (batch["tokens"] if layout == "packed" else batch["tokens"] + 3)
     assert int((batch["targets_RL"] != IGNORED).sum()) == batch["supervised_in_step"]
