@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_lightning.shards.contract import KEY_PATTERN, RECORD_SUFFIX, SCHEMA, SampleRecord, ShardError
-from cxr_lightning.shards.tar import BLOCK
+from cxr_lightning.shards.tar import BLOCK, Entry, entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +119,11 @@ def _member(name: str, data: bytes) -> bytes:
 
 
 def _members(block: bytes, where: str) -> list[tuple[str, bytes]]:
-    members, start = [], 0
-    while start < len(block):
-        header = block[start : start + BLOCK]
-        try:
-            info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-        except (tarfile.HeaderError, UnicodeError):
-            raise ShardError(f"{where}: no tar header at byte {start}; does the index fit the tar?") from None
-        end = start + BLOCK + info.size
-        if not info.isreg() or end > len(block):
-            raise ShardError(f"{where}: member at byte {start} is no whole file; does the index fit the tar?")
-        members.append((info.name, block[start + BLOCK : end]))
-        start = end + (-info.size % BLOCK)
-    return members
+    found: list[Entry] = []
+    try:
+        found.extend(entries(lambda offset, size: block[offset : offset + size], len(block)))
+    except ShardError as error:
+        raise ShardError(f"{where}: {error}; does the index fit the tar?") from None
+    if not found or found[-1].end != len(block) or any(entry.kind != "file" for entry in found):
+        raise ShardError(f"{where}: holds other things than whole files; does the index fit the tar?")
+    return [(entry.name, block[entry.data : entry.data + entry.size]) for entry in found]

@@ -6,9 +6,9 @@ a sample can be taken apart by the rules by which the archive was indexed.
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cxr_lightning.shards.contract import ShardError
 
@@ -17,6 +17,8 @@ _LONGEST_EXTENSION = 1 << 20
 _MORE_HOLES, _STILL_MORE_HOLES = 482, 504
 """Where GNU's header of a file with holes, and a block that goes on with it, say that such a block follows."""
 _EXTENSIONS = (b"x", b"X", b"g", b"L", b"K")
+_PLAIN = (b"0", b"\0", b"7")
+_EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")
 _PACKED = {
     b"\x1f\x8b": "gunzip",
     b"BZh": "bunzip2",
@@ -48,6 +50,12 @@ class Entry:
     def end(self) -> int:
         """The byte after its padding."""
         return self.data + padded(self.size)
+
+
+class _Header(NamedTuple):
+    name: bytes
+    type: bytes
+    size: int
 
 
 def padded(size: int) -> int:
@@ -87,43 +95,71 @@ def _entry(read: Callable[[int, int], bytes], start: int, length: int) -> Entry:
     name, size, sparse, at = None, None, False, start
     while True:
         block = _fetch(read, at, BLOCK, length)
-        info = _header(block, at)
+        header = _header(block, at)
         at += BLOCK
-        if info.type not in _EXTENSIONS:
+        if header.type not in _EXTENSIONS:
             break
-        if not 0 <= info.size <= _LONGEST_EXTENSION:
+        if header.size > _LONGEST_EXTENSION:
             raise _no_tar(block, at)
-        text = _fetch(read, at, info.size, length)
-        at += padded(info.size)
-        if info.type == b"L":
+        text = _fetch(read, at, header.size, length)
+        at += padded(header.size)
+        if header.type == b"L":
             name = text.split(b"\0", 1)[0]
-        elif info.type in (b"x", b"X"):
+        elif header.type in b"xX":
             told = _told(text, at)
-            name, size = told.get(b"path", name), _number(told, size, at)
+            name, size = told.get(b"path", name), _size_told(told, size, at)
             sparse = sparse or any(key.startswith(b"GNU.sparse") for key in told)
-    if info.type == tarfile.GNUTYPE_SPARSE:
+    if header.type == b"S":
         sparse, more = True, block[_MORE_HOLES]
         while more:
             more, at = _fetch(read, at, BLOCK, length)[_STILL_MORE_HOLES], at + BLOCK
-    kind = "file" if info.isreg() and not sparse else "folder" if info.isdir() else "other"
-    # What is no file has no content behind its header, whatever size the header gives.
-    size = (info.size if size is None else size) if info.isreg() else 0
-    if size < 0:
-        raise _no_tar(block, at)
+    name = header.name if name is None else name
+    empty = header.type in _EMPTY  # has no content behind its header, whatever size the header gives
+    kind = _kind(header.type, name, sparse)
     return Entry(
-        name=info.name if name is None else name.decode("utf-8", "surrogateescape"),
-        kind="link, device or sparse file" if kind == "other" else kind,
+        name=(name.rstrip(b"/") if kind == "folder" else name).decode("utf-8", "surrogateescape"),
+        kind=kind,
         start=start,
         data=at,
-        size=size,
+        size=0 if empty else header.size if size is None else size,
     )
 
 
-def _header(block: bytes, at: int) -> tarfile.TarInfo:
-    try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except (tarfile.HeaderError, ValueError, OverflowError):
-        raise _no_tar(block, at) from None
+def _kind(type: bytes, name: bytes, sparse: bool) -> str:
+    if type == b"5" or (type == b"\0" and name.endswith(b"/")):  # the second is how tars of 1979 say it
+        return "folder"
+    return "file" if type in _PLAIN and not sparse else "link, device or sparse file"
+
+
+def _header(block: bytes, at: int) -> _Header:
+    """Read what is needed of a header; Python's tarfile reads all of it and takes ten times as long."""
+    fields = bytearray(block)
+    fields[148:156] = b" " * 8  # as it was when its sum was taken
+    told, total = _number(block[148:156]), sum(fields)
+    # Some old programs summed signed bytes.
+    if told != total and told != total - 256 * sum(byte > 127 for byte in fields):
+        raise _no_tar(block, at)
+    size = _number(block[124:136])
+    if size is None:
+        raise _no_tar(block, at)
+    name, type = _text(block[:100]), block[156:157]
+    if block[257:263] == b"ustar\0" and block[345]:
+        name = _text(block[345:500]) + b"/" + name
+    return _Header(name, type, size)
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def _number(field: bytes) -> int | None:
+    """Read a number: octal digits, or, where the first bit is set, a binary one; none below zero is wanted."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = _text(field).strip()
+    if not digits:
+        return 0
+    return int(digits, 8) if digits.isdigit() and not digits.strip(b"01234567") else None
 
 
 def _told(text: bytes, at: int) -> dict[bytes, bytes]:
@@ -140,7 +176,7 @@ def _told(text: bytes, at: int) -> dict[bytes, bytes]:
     return told
 
 
-def _number(told: dict[bytes, bytes], before: int | None, at: int) -> int | None:
+def _size_told(told: dict[bytes, bytes], before: int | None, at: int) -> int | None:
     size = told.get(b"size")
     if size is None:
         return before
