@@ -46,7 +46,8 @@ _DESCRIPTION = """Train a stage: configs/stage1.yaml aligns the projector, confi
 
 Configurations are laid over one another and options over them; the last word wins. --print_config shows what comes out.
 Worth knowing first: --data.shards, --model.source.vision, --model.source.language, --model.init_from, --run,
---ckpt_path.
+--ckpt_path. The options of --model depend on the stage and are listed apart:
+cxr fit --model.help cxr_lightning.training.alignment.AlignmentModule (or ...instruction.InstructionModule).
 """
 
 
@@ -91,6 +92,15 @@ class FitCli(LightningCLI):
         trainer.accumulate_grad_batches = accumulation(
             data.global_batch, data.micro_batch, per_node * trainer.num_nodes
         )
+
+    def instantiate_classes(self) -> None:
+        """Lets an error of ours say what it says, where the parser would list it among types that did not fit."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if type(error.__cause__).__module__.startswith("cxr_lightning.") and error.__cause__ is not None:
+                raise error.__cause__ from None
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Adds logger, callbacks and the cluster's environment."""

@@ -11,6 +11,10 @@ from lightning.pytorch.callbacks import RichProgressBar
 class Progress(RichProgressBar):
     """Lightning's bar without the logger's version number, which says nothing here."""
 
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Returns what stands before the bar; Lightning's epoch says nothing, for the stream counts passes."""
+        return "Training".ljust(len(self.validation_description))
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Returns the figures beside the bar, short enough to read at a glance."""
         metrics = super().get_metrics(trainer, pl_module)

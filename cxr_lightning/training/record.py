@@ -36,11 +36,31 @@ class Record(pl.Callback):
             return
         console = Console(stderr=True)
         console.print(table(pl_module.counts, pl_module.trainable, pl_module.lora))
-        if pl_module.inherits is not None:
+        if pl_module.inherits is not None and pl_module.resume_from is None:
             names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in pl_module.inherited_names})[:3])
             console.print(
                 f"Begins with {len(pl_module.inherited_names)} tensors of {pl_module.inherits.folder} "
                 f"({pl_module.inherits.stage}, {pl_module.inherits.checkpoint().name}): {names} ..."
+            )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Says where the training ended, and what can be done with it."""
+        if not trainer.is_global_zero:
+            return
+        data: Any = trainer.datamodule
+        told = f"Step {trainer.global_step} of {data.steps}."
+        if data.first_step >= data.steps:
+            told = f"The run stands at its last step, {data.steps}: nothing was left to do. More --data.epochs go on."
+        loss = trainer.callback_metrics.get("validate/loss")
+        told += "" if loss is None else f" Validation loss {float(loss):.4f}."
+        Console(stderr=True).print(f"{told} Next: cxr export {self.run} --out MODEL")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Says how an interrupted training goes on."""
+        if trainer.is_global_zero and isinstance(exception, KeyboardInterrupt):
+            Console(stderr=True).print(
+                f"Stopped after step {trainer.global_step}. The same command with --ckpt_path auto goes on from the "
+                f"newest checkpoint (one every --checkpoint.every_n_steps steps)."
             )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
