@@ -32,7 +32,7 @@ _WORDS = {"own": "own image", "swapped": "another patient's", "blank": "blank im
 
 def evaluate(
     model: Path,
-    shards: Path,
+    shards: str | Path,
     *,
     out: Path,
     split: Split = "test",
@@ -48,7 +48,7 @@ def evaluate(
 
     Args:
         model: Folder that `cxr export` wrote.
-        shards: Folder that `cxr pack` wrote.
+        shards: Folder or URL that holds the shards' index.
         out: Folder for predictions.jsonl, metrics.json and index.html.
         split: Which studies to ask about.
         limit: At most so many studies; all if not given.
