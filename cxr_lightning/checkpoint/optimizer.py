@@ -9,7 +9,7 @@ checkpoints are pickles, cut for one number of ranks; its universal ones need a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,12 @@ class SavedState:
                 part = _Part(file, start, start + length, frozenset(kinds[name]))
                 self._parts.setdefault(name, []).append(part)
 
-    def fill(self, fragment: Fragment, otherwise: Mapping[str, Tensor] | None = None) -> None:
+    def fill(self, fragment: Fragment, otherwise: Mapping[str, Callable[[], Tensor]] | None = None) -> None:
         """Copies the saved numbers into a fragment's tensors.
 
         Args:
             fragment: The stretch that this rank holds now; its tensors are written.
-            otherwise: What a kind of state is where the checkpoint has none of it, as a flat whole parameter.
+            otherwise: Gives a kind of state where the checkpoint has none of it, as the whole parameter.
 
         Raises:
             MissingStateError: If the checkpoint does not cover the stretch.
@@ -110,7 +110,7 @@ class SavedState:
                     into[begin - first : end - first].copy_(saved)
                     covered += end - begin
             if covered == 0 and otherwise is not None and kind in otherwise:
-                into.copy_(otherwise[kind][first:last])
+                into.copy_(otherwise[kind]().view(-1)[first:last])
             elif covered != fragment.length:
                 raise MissingStateError(
                     f"{self.folder}: no optimizer state ({kind}) for {fragment.name}, which learns now. Remedy: resume "

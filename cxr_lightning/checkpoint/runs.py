@@ -132,6 +132,12 @@ def resolve(checkpoint: Path) -> Path:
     return best
 
 
+def sweep(folder: Path) -> None:
+    """Deletes what killed saves of a run left half-written."""
+    for partial in (folder / "checkpoints").glob("step-*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def retain(folder: Path, newest: int) -> None:
     """Deletes all of a run's checkpoints but the newest few and the best.
 

@@ -98,6 +98,13 @@ def read(path: Path, *, base: str) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
 
 
+def read_one(path: Path, name: str) -> Tensor:
+    """Reads one learned weight."""
+    with safe_open(path, framework="pt") as file:
+        tensor: Tensor = file.get_tensor(name)
+    return tensor
+
+
 def put(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: Path) -> None:
     """Copies learned weights into a model's parameters.
 

@@ -7,6 +7,7 @@ rank is an error of all, so none waits for a rank that gave up.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ import torch.distributed as dist
 
 from cxr_lightning.checkpoint import manifest
 from cxr_lightning.checkpoint.publish import publish
+
+log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 Files = Mapping[str, Callable[[Path], object]]
@@ -129,4 +132,7 @@ def _write_files(folder: Path, files: Files) -> dict[str, manifest.Entry]:
 def _finish(partial: Path, final: Path, entries: list[dict[str, manifest.Entry]], after: Callable[[], None]) -> None:
     manifest.write(partial, {name: entry for each in entries for name, entry in each.items()})
     publish(partial, final)
-    after()
+    try:
+        after()
+    except OSError as error:  # the checkpoint is there; that an old one is too costs room, not the run
+        log.warning("%s: written, but older ones could not be deleted (%s)", final, error)

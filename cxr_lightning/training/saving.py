@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from cxr_lightning.checkpoint.position import VALIDATE_LOSS, validation_loss
-from cxr_lightning.checkpoint.runs import best_of, checkpoint_folder, checkpoints, retain
+from cxr_lightning.checkpoint.runs import best_of, checkpoint_folder, checkpoints, retain, sweep
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.validating import ValidateEvery
 
@@ -47,6 +47,8 @@ class SaveCheckpoints(Checkpoint):
         strategy: Any = trainer.strategy
         strategy.save_in_background = self.background
         strategy.after_saving = lambda: retain(self.run, self.keep)
+        if trainer.is_global_zero:
+            sweep(self.run)
         best = best_of(checkpoints(self.run))
         self._best = strategy.broadcast(math.inf if best is None else validation_loss(best))
 

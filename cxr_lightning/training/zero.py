@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -214,9 +215,10 @@ class ZeroStrategy(DeepSpeedStrategy):
             raise ValueError(f"Set the module's resume_from to {folder} before Trainer.fit(ckpt_path=...) loads it.")
         where, engine, names = position.read(folder), self.deepspeed_engine, self._learning()
         partition.make_state(engine, names, step=where["optimizer"]["step"])
-        saved, learned = optimizer.SavedState(folder), weights.read(folder / WEIGHTS, base=module.base_fingerprint)
+        saved = optimizer.SavedState(folder)
         for fragment in partition.fragments(engine, names):
-            saved.fill(fragment, otherwise={partition.MASTER: learned[fragment.name].view(-1)})
+            weight = partial(weights.read_one, folder / WEIGHTS, fragment.name)  # a run in float32 had no master copies
+            saved.fill(fragment, otherwise={partition.MASTER: weight})
         for group, rate in zip(engine.basic_optimizer.param_groups, where["optimizer"]["rates"], strict=True):
             group["lr"] = rate
         partition.set_loss_scale(engine, where["optimizer"]["loss_scale"])

@@ -71,7 +71,7 @@ def test_what_is_not_there_is_named(tmp_path):
 def test_masters_begin_as_the_weights_where_none_were_saved(tmp_path):
     save(tmp_path / file_name(0, 1), [Fragment("a", 0, {"exp_avg": torch.ones(4)})])
     into = Fragment("a", 1, {"exp_avg": torch.zeros(2), "master": torch.zeros(2)})
-    SavedState(tmp_path).fill(into, otherwise={"master": torch.arange(4.0)})
+    SavedState(tmp_path).fill(into, otherwise={"master": lambda: torch.arange(4.0).view(2, 2)})
     assert into.tensors["master"].tolist() == [1.0, 2.0]
 
 

@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
 
     first = [*options(1, shards, root / "stage1", parts), "--trainer.max_steps", "2", "--model.optim.lr", "0.01"]
     half = ("--trainer.precision", "bf16-true")
+    offload = ("--trainer.strategy.init_args.offload_optimizer", "true")
     run_ranks(
         2,
         [
@@ -42,6 +43,8 @@ def folder(tmp_path_factory):
             fit("half", 2, 2, *half),
             fit("half, 3", 2, 3, *half, after=("half", 6)),
             fit("half, 1", 2, 1, *half, after=("half", 6)),
+            fit("half of whole", 2, 2, *half, after=("whole", 6)),
+            fit("offloaded", 2, 2, *offload, after=("whole", 6)),
         ],
         root,
     )
@@ -82,6 +85,21 @@ def test_in_half_precision_the_masters_are_kept(folder, name):
     masters = [tensor for each in kept for name, tensor in each.items() if name.startswith("master/")]
     assert masters
     assert any(not torch.equal(master, master.bfloat16().float()) for master in masters)
+
+
+@pytest.mark.ranks
+def test_a_run_in_full_precision_goes_on_in_half(folder):
+    here, there = tail(folder / "whole", 6), tail(folder / "half of whole", 6)
+    assert list(here) == list(there)
+    assert max(abs(here[step] - there[step]) for step in here) < 5e-2
+
+
+@pytest.mark.ranks
+def test_a_run_goes_on_with_its_optimizer_offloaded(folder):
+    here, there = tail(folder / "whole", 6), tail(folder / "offloaded", 6)
+    assert list(here) == list(there)
+    assert max(abs(here[step] - there[step]) for step in here) < 1e-6
+    assert checkpoint_folder(folder / "offloaded", 12).is_dir()
 
 
 @pytest.mark.ranks
