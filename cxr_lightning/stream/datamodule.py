@@ -90,7 +90,7 @@ class ShardDataModule(pl.LightningDataModule):
         self.sets = ShardSets.open(shards, folder / "indexes")
         self.sets.require_shards(max_bad)
         self.cache = RunCache(folder / "runs", int(cache_gb * 1e9)) if cache or self.sets.remote else None
-        self.order = Batches(self.sets.order(seed, shuffle_run, shuffle_window), global_batch)
+        self.batches = Batches(self.sets.order(seed, shuffle_run, shuffle_window), global_batch)
         self._require_room(shuffle_window)
         self.first_step = 0
         self._encoder: Encoder | None = None
@@ -98,7 +98,7 @@ class ShardDataModule(pl.LightningDataModule):
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole training: what the epochs make, or `trainer.max_steps` where that is fewer."""
-        steps = self.order.steps(self.epochs)
+        steps = self.batches.steps(self.epochs)
         limit = -1 if self.trainer is None else self.trainer.max_steps
         return steps if limit < 0 else min(steps, limit)
 
@@ -136,7 +136,7 @@ class ShardDataModule(pl.LightningDataModule):
         place = self._place()
         return train_loader(
             self._fetch("train"),
-            self.order,
+            self.batches,
             place,
             micro_batch=self.micro_batch,
             accumulation=accumulation(self.global_batch, self.micro_batch, place.ranks),
@@ -180,7 +180,7 @@ class ShardDataModule(pl.LightningDataModule):
 
     def passes(self) -> list[float]:
         """Returns how many times the whole training sees each set."""
-        places, order = self.steps * self.global_batch, self.order.order
+        places, order = self.steps * self.global_batch, self.batches.order
         return order.passes(places) if isinstance(order, Mixture) else [places / order.samples] * len(self.sets.sets)
 
     def state_dict(self) -> dict[str, Any]:
@@ -208,7 +208,7 @@ class ShardDataModule(pl.LightningDataModule):
             "shards": self.sets.fingerprint,
             "global_batch": self.global_batch,
             "seed": self.seed,
-            "order": self.order.order.signature,
+            "order": self.batches.order.signature,
         }
 
     def _fetch(self, split: Split) -> Fetch:
@@ -220,7 +220,7 @@ class ShardDataModule(pl.LightningDataModule):
             return
         train = [index.split("train") for index in self.sets.indexes]
         some = [int(size) for split in train for size in split.size[:: max(1, len(split) // 1000)]]
-        needed = 2 * min(window, self.order.order.samples) * sum(some) / len(some)  # one window ends, one begins
+        needed = 2 * min(window, self.batches.order.samples) * sum(some) / len(some)  # one window ends, one begins
         if needed > self.cache.limit:
             log.warning(
                 "%s may hold %.1f GB, and two windows of %d samples have %.1f GB: runs will be fetched more than once. "

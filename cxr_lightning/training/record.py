@@ -92,7 +92,7 @@ class Record(pl.Callback):
                     "shards": [index.root for index in data.sets.indexes],
                     "weights": [each.weight for each in data.sets.sets],
                     "fingerprint": data.sets.fingerprint,
-                    "samples": data.order.order.samples,
+                    "samples": data.batches.order.samples,
                     "global_batch": data.global_batch,
                     "epochs": data.epochs,
                     "seed": data.seed,

@@ -42,7 +42,7 @@ def other(shards, tmp_path) -> Path:
 def test_one_location_several_or_with_weights(shards, other, tmp_path):
     one = built("--data.shards", str(shards))
     end_to_end = built("--data.shards", f"[{shards}, {other}]")
-    assert end_to_end.order.order.samples == 2 * one.order.order.samples
+    assert end_to_end.batches.order.samples == 2 * one.batches.order.samples
     assert end_to_end.passes() == [96 / 102] * 2  # whole batches of 8 out of twice 51
     file = tmp_path / "mixture.yaml"
     named = [{"path": str(shards), "weight": 3}, {"path": str(other), "weight": 1}]
