@@ -52,7 +52,10 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         PositionError: If it was written by another version.
     """
-    position: dict[str, Any] = json.loads((folder / NAME).read_text(), object_hook=_tensors)
+    try:
+        position: dict[str, Any] = json.loads((folder / NAME).read_text(), object_hook=_tensors)
+    except FileNotFoundError:
+        position = {}  # checkpoints of the first version had none
     if position.get("schema") != SCHEMA:
         raise PositionError(
             f"{folder / NAME}: schema {position.get('schema')}, and this version reads {SCHEMA}. "

@@ -99,7 +99,7 @@ class Fetch:
     def _skipped(self, number: int, error: Exception) -> Skipped:
         samples = self.reader.samples
         shard, _, _ = samples.location(number).partition("?")  # behind it a URL may carry a signature
-        return Skipped(samples.name, number, samples.key(number), shard, reason(error))
+        return Skipped(samples.name, number, samples.label(number), shard, reason(error))
 
     def _give_up_on_storage(self, error: Exception) -> None:
         """Stops where storage fails for one sample after the other: then they are not what is bad."""

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.splitindex import SplitIndex
 from cxr_lightning.stream.order import Numbers
 from cxr_lightning.study import Split
@@ -49,10 +50,11 @@ class Samples:
         assert 0 <= number < len(self), number
         return which, number - (int(self._ends[which - 1]) if which else 0)
 
-    def key(self, number: int) -> str:
-        """Returns a sample's key."""
+    def label(self, number: int) -> str:
+        """Returns what a sample is called in logs: its key, hashed where others chose it, for it may name a patient."""
         which, row = self.locate(number)
-        return self.splits[which].key(row)
+        key = self.splits[which].key(row)
+        return key if self.splits[which].members is None else hashed(key, "study")
 
     def location(self, number: int) -> str:
         """Returns path or URL of the shard that holds a sample."""

@@ -32,7 +32,7 @@ class Skipped(NamedTuple):
     Attributes:
         split: The split.
         number: The sample's number there.
-        key: Its key.
+        key: Its key, hashed where it is not ours.
         shard: Path or URL of its shard.
         reason: Why, in a few words and none of a report.
     """

@@ -127,10 +127,7 @@ class Quarantine(pl.Callback):
 
     def _write(self, seen: list[_Seen]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        lines = [
-            json.dumps({"step": step, "split": each.split, "key": each.key, "shard": each.shard, "reason": each.reason})
-            for step, each in seen
-        ]
+        lines = [json.dumps({"step": step, **each._asdict()}) for step, each in seen]
         with self.file.open("a") as file:
             file.write("".join(f"{line}\n" for line in lines))
 

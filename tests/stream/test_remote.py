@@ -72,7 +72,7 @@ def test_a_missing_shard_and_one_that_ends_early_lose_only_their_samples(bucket,
     last = int(samples.lengths[0]) - 1
     files.pipe_file(path, whole[: int(samples.splits[0].offset[last])])
     reader = ShardReader(samples, cache, run=8)
-    assert reader[last - 1].key == samples.key(last - 1)
+    assert reader[last - 1].key == samples.label(last - 1)
     with pytest.raises(StorageError):
         reader[last]
     files.rm_file(path)
