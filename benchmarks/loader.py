@@ -86,7 +86,8 @@ def main() -> None:
         }
         if asked.large:
             ways = _chosen(LARGE, asked.only)
-            figures["2500"] = _compare(root / "2500", asked.large, 2500, (2500, 512), ways, asked.repeats)
+            for name, grain in (("2500", 0), ("2500 with grain", 2)):
+                figures[name] = _compare(root / name, asked.large, 2500, (2500, 512), ways, asked.repeats, grain)
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=1))
 
@@ -96,10 +97,16 @@ def _chosen(ways: dict[str, Way], only: list[str] | None) -> dict[str, Way]:
 
 
 def _compare(
-    folder: Path, images: int, side: int, packed: tuple[int, ...], ways: dict[str, Way], repeats: int
+    folder: Path,
+    images: int,
+    side: int,
+    packed: tuple[int, ...],
+    ways: dict[str, Way],
+    repeats: int,
+    grain: float = 0,
 ) -> dict[str, list[dict[str, float]]]:
     if not (folder / "source.txt").exists():
-        source = corpus.make(folder, images, side, packed)
+        source = corpus.make(folder, images, side, packed, grain)
         (folder / "source.txt").write_text(source)
     for way in ways.values():
         if not (folder / way.data).exists():
@@ -110,7 +117,9 @@ def _compare(
             for name, way in ways.items():
                 answer = json.loads(_run(way, "measure", folder / way.data, "--workers", str(workers)))
                 found[f"{name}|{workers}"].append(answer)
-    _print(f"{images} JPEGs of {side} px from {(folder / 'source.txt').read_text()}", ways, found)
+    megabytes = sum(path.stat().st_size for path in (folder / "files").iterdir()) / images / 1e6
+    source = (folder / "source.txt").read_text()
+    _print(f"{images} JPEGs of {side} px, {megabytes:.2f} MB each, from {source}; grain {grain}", ways, found)
     shards = folder / f"shards-{packed[0]}"
     spent = [json.loads(_run(Way("limit", ""), "measure", shards)) for _ in range(repeats)]
     table = Table("stage, one thread", "ms an image", title=f"by stage, {side} px")

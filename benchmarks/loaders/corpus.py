@@ -18,7 +18,7 @@ from cxr_lightning.stream.reader import ShardReader
 REPORT = "The heart size is normal. The lungs are clear. There is no pleural effusion or pneumothorax."
 
 
-def make(folder: Path, images: int, side: int, packed: tuple[int, ...]) -> str:
+def make(folder: Path, images: int, side: int, packed: tuple[int, ...], grain: float = 0) -> str:
     """Makes distinct square gray JPEGs, packs them at each size, and lays those of the first size out as files.
 
     Args:
@@ -26,6 +26,8 @@ def make(folder: Path, images: int, side: int, packed: tuple[int, ...]) -> str:
         images: How many.
         side: Of the originals, in pixels.
         packed: Sizes to pack at.
+        grain: Gray levels of noise, as a detector has it: enlarging leaves none, so that a large file would be small
+            and quick to decode.
 
     Returns:
         Where they come from.
@@ -39,7 +41,7 @@ def make(folder: Path, images: int, side: int, packed: tuple[int, ...]) -> str:
     originals.mkdir(parents=True, exist_ok=True)
     with (originals / "studies.jsonl").open("w") as table:
         for number in range(images):
-            picture = _variant(sources[number % len(sources)], side, number)
+            picture = _variant(sources[number % len(sources)], side, number, grain)
             picture.save(originals / f"{number:05}.jpg", quality=95)
             row = {"study_id": number, "patient_id": number, "image": f"{number:05}.jpg", "report": REPORT}
             table.write(json.dumps({**row, "split": "train"}) + "\n")
@@ -49,17 +51,16 @@ def make(folder: Path, images: int, side: int, packed: tuple[int, ...]) -> str:
     return f"{len(sources)} {'real' if named else 'drawn'} radiographs"
 
 
-def _variant(source: Path, side: int, number: int) -> Image.Image:
+def _variant(source: Path, side: int, number: int, grain: float) -> Image.Image:
     picture = Image.open(source).convert("L")
     random_ = random.Random(number)
     edge = int(min(picture.size) * random_.uniform(0.8, 1))
     left, top = (random_.randint(0, whole - edge) for whole in picture.size)
     picture = picture.resize((side, side), Image.Resampling.BICUBIC, (left, top, left + edge, top + edge))
-    if side <= 1024:
+    if not grain:
         return picture
-    # A detector's noise, which enlarging took away: without it large files would be small and quick to decode.
-    grain = np.random.default_rng(number).normal(0, 2, (side, side))
-    return Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+    noise = np.random.default_rng(number).normal(0, grain, (side, side))
+    return Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
 
 
 def _lay_out(shards: Path, files: Path) -> None:
