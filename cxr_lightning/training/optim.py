@@ -70,3 +70,20 @@ def make_optimizer(named: Iterable[tuple[str, Tensor]], optim: Optim, steps: int
     )
     scheduler = LambdaLR(optimizer, lambda step: optim.factor(step, steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def schedule_at(scheduler: LambdaLR, step: int) -> dict[str, Any]:
+    """Sets the rates as they are after a step, and returns the schedule's state there.
+
+    The rate follows from the step and the settings, so a checkpoint does not store it: other settings hold from the
+    step at which a run goes on with them.
+
+    Args:
+        scheduler: A fresh schedule.
+        step: Optimizer steps done.
+    """
+    pairs = zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+    rates = [base * factor(step) for base, factor in pairs]
+    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    return {**scheduler.state_dict(), "last_epoch": step, "_step_count": step + 1, "_last_lr": rates}

@@ -34,6 +34,7 @@ from cxr_lightning.checkpoint.runs import WEIGHTS
 from cxr_lightning.checkpoint.writing import Files, Writer
 from cxr_lightning.training import partition
 from cxr_lightning.training.counters import loops_after
+from cxr_lightning.training.optim import schedule_at
 
 
 class ZeroStrategy(DeepSpeedStrategy):
@@ -185,7 +186,7 @@ class ZeroStrategy(DeepSpeedStrategy):
 
     def _position(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
         engine = self.deepspeed_engine
-        derived = ("state_dict", "optimizer_states", "loops", VALIDATE_LOSS)
+        derived = ("state_dict", "optimizer_states", "loops", "lr_schedulers", VALIDATE_LOSS)
         return {
             "step": checkpoint["global_step"],
             VALIDATE_LOSS: checkpoint.get(VALIDATE_LOSS),
@@ -193,7 +194,6 @@ class ZeroStrategy(DeepSpeedStrategy):
             "zero_stage": engine.zero_optimization_stage(),
             "optimizer": {
                 "step": partition.steps_taken(engine),
-                "rates": [group["lr"] for group in engine.basic_optimizer.param_groups],
                 "loss_scale": partition.loss_scale(engine),
             },
             "trainer": {name: value for name, value in checkpoint.items() if name not in derived},
@@ -219,13 +219,12 @@ class ZeroStrategy(DeepSpeedStrategy):
         for fragment in partition.fragments(engine, names):
             weight = partial(weights.read_one, folder / WEIGHTS, fragment.name)  # a run in float32 had no master copies
             saved.fill(fragment, otherwise={partition.MASTER: weight})
-        for group, rate in zip(engine.basic_optimizer.param_groups, where["optimizer"]["rates"], strict=True):
-            group["lr"] = rate
         partition.set_loss_scale(engine, where["optimizer"]["loss_scale"])
         engine.global_steps = where["step"]
         trainer = module.trainer
         loops = loops_after(trainer.fit_loop.state_dict(), where["step"], trainer.accumulate_grad_batches)
-        return {**where["trainer"], "state_dict": {}, "loops": {"fit_loop": loops}}
+        schedules = [schedule_at(config.scheduler, where["step"]) for config in trainer.lr_scheduler_configs]
+        return {**where["trainer"], "state_dict": {}, "loops": {"fit_loop": loops}, "lr_schedulers": schedules}
 
     def _verify(self, folder: Path) -> None:
         """Reads a checkpoint once, on rank 0, for all ranks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -45,6 +47,7 @@ def folder(tmp_path_factory):
             fit("half, 1", 2, 1, *half, after=("half", 6)),
             fit("half of whole", 2, 2, *half, after=("whole", 6)),
             fit("offloaded", 2, 2, *offload, after=("whole", 6)),
+            fit("slower", 2, 2, "--model.optim.lr", "0.001", after=("whole", 6)),
         ],
         root,
     )
@@ -100,6 +103,17 @@ def test_a_run_goes_on_with_its_optimizer_offloaded(folder):
     assert list(here) == list(there)
     assert max(abs(here[step] - there[step]) for step in here) < 1e-6
     assert checkpoint_folder(folder / "offloaded", 12).is_dir()
+
+
+@pytest.mark.ranks
+def test_another_rate_holds_from_where_the_run_goes_on(folder):
+    def rates(name):
+        lines = map(json.loads, (folder / name / "metrics.jsonl").read_text().splitlines())
+        return {line["step"]: line["train/lr"] for line in lines if line["step"] > 6 and "train/lr" in line}
+
+    assert rates("slower") == {step: pytest.approx(rate / 2) for step, rate in rates("whole").items()}
+    after_three = {step: rate for step, rate in rates("3 of whole").items() if step > 6}
+    assert after_three == rates("whole")
 
 
 @pytest.mark.ranks
