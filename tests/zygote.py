@@ -26,6 +26,7 @@ DEATHS = {
     "file": ("cxr_lightning.checkpoint.manifest", "entry"),
     "manifest": ("cxr_lightning.checkpoint.manifest", "write"),
     "publish": ("cxr_lightning.checkpoint.writing", "publish"),
+    "named": ("cxr_lightning.checkpoint.publish", "sync"),
     "retain": ("cxr_lightning.training.saving", "retain"),
     "validation": ("cxr_lightning.training.stage.StageModule", "validation_step"),
     "step": ("cxr_lightning.training.stage.StageModule", "training_step"),
@@ -59,6 +60,8 @@ class Zygote:
     def _ask(self, request: dict) -> dict:
         print(json.dumps(request), file=self._process.stdin, flush=True)
         ready, _, _ = select.select([self._process.stdout], [], [], 300)
+        if not ready:
+            os.killpg(request["wait"], signal.SIGKILL)  # ranks that wait for one another would stay for ever
         assert ready, f"no answer to {request}"
         return json.loads(self._process.stdout.readline())
 

@@ -56,8 +56,9 @@ def is_complete(folder: Path) -> bool:
     """Returns whether the manifest is there and every listed file has its size (cheap; contents are not read)."""
     try:
         files: dict[str, Entry] = json.loads((folder / NAME).read_text())["files"]
-        return all((folder / name).stat().st_size == saved["bytes"] for name, saved in files.items())
-    except (OSError, ValueError, KeyError):
+        sizes = [(folder / name).stat().st_size == saved["bytes"] for name, saved in files.items()]
+        return bool(sizes) and all(sizes)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 

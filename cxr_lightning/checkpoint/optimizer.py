@@ -22,6 +22,8 @@ from torch import Tensor
 from cxr_lightning.checkpoint.copies import HostCopies
 
 PATTERN = "optimizer-*.safetensors"
+MASTER = "master"
+"""The float32 copy that AdamW moves where the model computes in half precision."""
 
 
 class MissingStateError(ValueError):
@@ -89,6 +91,30 @@ class SavedState:
                 length = file.get_slice(f"{min(kinds[name])}/{name}").get_shape()[0]
                 part = _Part(file, start, start + length, frozenset(kinds[name]))
                 self._parts.setdefault(name, []).append(part)
+
+    @property
+    def names(self) -> set[str]:
+        """The parameters that learned."""
+        return set(self._parts)
+
+    def has(self, name: str, kind: str) -> bool:
+        """Returns whether a parameter has a kind of state."""
+        return any(kind in part.kinds for part in self._parts.get(name, ()))
+
+    def require(self, learning: set[str]) -> None:
+        """Compares what learned with what learns now.
+
+        Raises:
+            MissingStateError: If they differ.
+        """
+        odd = sorted(self.names ^ learning)
+        if odd:
+            then = "learned in it and does not now" if odd[0] in self.names else "learns now and did not in it"
+            raise MissingStateError(
+                f"{self.folder}: {odd[0]} {then}"
+                f"{f', and so do {len(odd) - 1} others' if len(odd) > 1 else ''}. Remedy: resume with the same "
+                "--model.trainable and --model.lora, or start a new run from the weights with --model.init_from."
+            )
 
     def fill(self, fragment: Fragment, otherwise: Mapping[str, Callable[[], Tensor]] | None = None) -> None:
         """Copies the saved numbers into a fragment's tensors.

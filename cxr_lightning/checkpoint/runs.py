@@ -133,9 +133,13 @@ def resolve(checkpoint: Path) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Deletes what killed saves of a run left half-written."""
-    for partial in (folder / "checkpoints").glob("step-*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
+    """Deletes what a killed save or deletion of a run left; call before a run begins to save."""
+    complete = set(checkpoints(folder))
+    for path in (folder / "checkpoints").glob("step-*"):
+        if path.suffix == ".old" and is_complete(path) and not path.with_suffix("").exists():
+            path.rename(path.with_suffix(""))  # killed between two renames: it is the checkpoint still
+        elif path not in complete:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def retain(folder: Path, newest: int) -> None:

@@ -11,8 +11,9 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch.distributed as dist
 
@@ -35,13 +36,14 @@ class Writer:
 
     Args:
         background: Whether to write in a thread while training goes on.
+        timeout: How long a rank may wait for the others.
     """
 
-    def __init__(self, background: bool) -> None:
+    def __init__(self, background: bool, timeout: timedelta | None = None) -> None:
         self.background = background
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         # Made by all ranks at the same place: a collective of its own.
-        self._group: Any = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self._group: Any = dist.new_group(backend="gloo", timeout=timeout) if dist.is_initialized() else None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -78,44 +80,58 @@ class Writer:
             self._thread = None
         if self._error is not None:
             error, self._error = self._error, None
+            if seconds is None:  # all ranks are on their way here: one that left at once would break another's step
+                self._gather("")
             raise error
 
     def _guarded(self, final: Path, files: Files, after: Callable[[], None]) -> None:
         try:
             self._write(final, files, after)
         except BaseException as error:  # handed to the training thread, which asks before the next checkpoint
-            self._error = error
+            told = error if isinstance(error, CheckpointNotWrittenError) else _not_written(f"{error}")
+            self._error = told
 
     def _write(self, final: Path, files: Files, after: Callable[[], None]) -> None:
         partial = final.with_name(final.name + ".partial")
         try:
-            self._together(lambda: _empty(partial) if self.rank == 0 else None)
-            entries = self._together(lambda: _write_files(partial, files))
-            self._together(lambda: _finish(partial, final, entries, after) if self.rank == 0 else None)
+            self.agree(lambda: _empty(partial) if self.rank == 0 else None)
+            entries = self._gather(self.agree(lambda: _write_files(partial, files)))
+            self.agree(lambda: _finish(partial, final, entries, after) if self.rank == 0 else None)
         except CheckpointNotWrittenError:
             if self.rank == 0:
                 shutil.rmtree(partial, ignore_errors=True)  # a full disk should not stay full of half a checkpoint
             raise
 
-    def _together(self, action: Callable[[], _Result]) -> list[_Result]:
-        """Does something on every rank and waits for all; what failed on one fails on each."""
+    def agree(self, action: Callable[[], _Result]) -> _Result:
+        """Does something on every rank and returns this rank's result; what failed on one fails on each.
+
+        Raises:
+            CheckpointNotWrittenError: If it failed on any rank.
+        """
         result, failure = None, ""
         try:
             result = action()
         except Exception as error:
             failure = f"rank {self.rank}: {type(error).__name__}: {error}"
-        outcomes: list[Any] = [None] * (dist.get_world_size() if self._group is not None else 1)
-        if self._group is None:
-            outcomes = [(result, failure)]
-        else:
-            dist.all_gather_object(outcomes, (result, failure), group=self._group)
-        failures = [failure for _, failure in outcomes if failure]
+        failures = [each for each in self._gather(failure) if each]
         if failures:
-            raise CheckpointNotWrittenError(
-                f"The checkpoint was not written ({'; '.join(failures)}). Earlier ones are as they were. "
-                "Remedy: make room or mend the file system, then go on with --ckpt_path last."
-            )
-        return [result for result, _ in outcomes]
+            raise _not_written("; ".join(failures))
+        return cast(_Result, result)
+
+    def _gather(self, mine: _Result) -> list[_Result]:
+        """Returns what each rank has."""
+        if self._group is None:
+            return [mine]
+        everyones: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(everyones, mine, group=self._group)
+        return everyones
+
+
+def _not_written(why: str) -> CheckpointNotWrittenError:
+    return CheckpointNotWrittenError(
+        f"The checkpoint was not written ({why}). Earlier ones are as they were. "
+        "Remedy: make room or mend the file system, then go on with --ckpt_path last."
+    )
 
 
 def _empty(folder: Path) -> None:

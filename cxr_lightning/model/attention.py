@@ -10,6 +10,8 @@ own code stays untouched, and calls without segments fall through to SDPA (gener
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -91,10 +93,24 @@ def use_segments(model: Any) -> bool:
     language_model = model.model.language_model
     before = language_model.config._attn_implementation
     language_model.set_attn_implementation(NAME)
-    if _segments_are_apart(model):
+    with _evaluating(model):
+        apart = _segments_are_apart(model)
+    if apart:
         return True
     language_model.set_attn_implementation(before)
     return False
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Switches dropout off, of adapters too: its noise would look as if one sample noticed the other."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 @torch.inference_mode()

@@ -120,6 +120,11 @@ class ShardDataModule(pl.LightningDataModule):
         self._encoder = Encoder(module.processor, module.text, self.max_tokens, self.decode)
 
     @property
+    def validates(self) -> bool:
+        """Whether there is anything to validate on."""
+        return self.validate_samples > 0 and len(self.sets.samples(self.validate_split)) > 0
+
+    @property
     def layout(self) -> Layout:
         """How samples lie in rows: as wished, or as the model's family allows; known once the model is built."""
         assert self.trainer is not None
@@ -148,7 +153,7 @@ class ShardDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> Ahead[int, Batch] | list[Ahead[int, Batch]]:
         """Returns this rank's validation loader; none where the split is empty."""
-        if not len(self.sets.samples(self.validate_split)) or self.validate_samples < 1:
+        if not self.validates:
             return []
         return validate_loader(
             self._fetch(self.validate_split),

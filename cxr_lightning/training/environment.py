@@ -36,7 +36,7 @@ def _cores(ranks: int) -> int:
 
 
 def cluster_plugins() -> list[Any]:
-    """Returns Slurm's environment where Slurm started the ranks; requeueing is left to our own signal handling.
+    """Returns Slurm's environment where Slurm started the ranks; requeueing is left to Slurm's `--requeue`.
 
     Lightning's own requeue saves inside the signal handler, where ranks may stand in different collectives.
     """

@@ -186,6 +186,11 @@ def _where_to_begin(run: Path, wish: str | None) -> str | None:
     chosen = resolve(Path(wish))
     if not is_complete(chosen):
         raise RunError(f"{chosen} is no complete checkpoint. Remedy: name a folder RUN/checkpoints/step-N, or `last`.")
+    if newest is not None and chosen.parent.resolve() != newest.parent.resolve():
+        raise RunError(
+            f"The run {run} has a history of its own, up to {newest.name}: going on from {chosen} would mix two. "
+            "Remedy: name another --run, which begins with that checkpoint."
+        )
     if newest is not None and step_of(newest) > step_of(chosen):
         raise RunError(
             f"{chosen.name} is not the newest checkpoint of {run}: going on from it would mix with what came after, "

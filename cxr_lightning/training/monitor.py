@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STATE = "window"
+
 
 class MetricsError(ValueError):
     """A line of a run's metrics.jsonl, other than its last, is no record of a step."""
@@ -53,6 +55,11 @@ class Window:
     skipped: float = 0.0
     waited: float = 0.0
 
+    def plus(self, other: Window) -> Window:
+        """Returns the sums of two windows."""
+        theirs = asdict(other)
+        return Window(**{name: value + theirs[name] for name, value in asdict(self).items()})
+
     def over_ranks(self, device: torch.device) -> Window:
         """Returns the sums over all ranks."""
         values = torch.tensor(list(asdict(self).values()), dtype=torch.float64, device=device)
@@ -76,6 +83,21 @@ class Monitor(pl.Callback):
         self._waited_before = 0.0
         self._rate = 0.0
         self._logged_at = time.perf_counter()
+        self._before = Window()
+        """What an earlier process counted of the window that is open, over all its ranks."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Saves the window that is open, so that the next logged figures are over all of it."""
+        counted = self._before.plus(self.window.over_ranks(pl_module.device))
+        checkpoint[_STATE] = {**asdict(counted), "waited": 0.0}
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Goes on with the window."""
+        self._before = Window(**checkpoint.get(_STATE, {}))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drops lines past the step from which a resumed run goes on, so that the curve has each step once.
@@ -106,10 +128,10 @@ class Monitor(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Logs at the end of every n-th optimizer step."""
+        """Logs at the end of every n-th optimizer step, and of the last."""
         self.window.loss_sum += float(outputs["loss_sum"])
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and trainer.global_step % trainer.log_every_n_steps == 0:
+        if stepped and (trainer.is_last_batch or trainer.global_step % trainer.log_every_n_steps == 0):
             self._log(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -130,7 +152,8 @@ class Monitor(pl.Callback):
         self.window.waited, self._waited_before = waited - self._waited_before, waited
         seconds, total = now - self._logged_at, self.window.over_ranks(pl_module.device)
         self.window, self._logged_at = Window(), now
-        metrics = figures(total, seconds, trainer.world_size)
+        metrics = figures(total, seconds, trainer.world_size, self._before)
+        self._before = Window()
         metrics["train/lr"] = self._rate
         norm = trainer.strategy.grad_norm() if hasattr(trainer.strategy, "grad_norm") else None
         if norm is not None:
@@ -149,23 +172,26 @@ class Monitor(pl.Callback):
                 file.write(json.dumps({"step": trainer.global_step, **metrics}) + "\n")
 
 
-def figures(total: Window, seconds: float, ranks: int) -> dict[str, float]:
+def figures(total: Window, seconds: float, ranks: int, before: Window | None = None) -> dict[str, float]:
     """Returns the logged figures of a window.
 
     Args:
         total: Sums over all ranks.
         seconds: Wall time of the window.
         ranks: Number of ranks, among which the waiting is averaged.
+        before: What was counted of the window before the run was stopped and went on: it belongs to the loss and to the
+            counts, and not to the speed.
     """
+    counted = total if before is None else before.plus(total)
     return {
-        "train/loss": total.loss_sum / max(total.supervised, 1),
+        "train/loss": counted.loss_sum / max(counted.supervised, 1),
         "speed/samples_per_s": total.samples / seconds,
         "speed/supervised_tokens_per_s": total.supervised / seconds,
         "speed/tokens_per_s": total.tokens / seconds,
-        "data/padding_share": 1 - total.tokens / max(total.positions, 1),
+        "data/padding_share": 1 - counted.tokens / max(counted.positions, 1),
         "data/wait_share": total.waited / ranks / seconds,
-        "data/truncated": total.truncated,
-        "data/skipped": total.skipped,
+        "data/truncated": counted.truncated,
+        "data/skipped": counted.skipped,
     }
 
 

@@ -16,11 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cxr_lightning.checkpoint.optimizer import Fragment, empty_like
+from cxr_lightning.checkpoint.optimizer import MASTER, Fragment, empty_like
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
-MASTER = "master"
-"""The float32 copy that AdamW moves where the model computes in half precision."""
 
 
 class UnknownOptimizerError(ValueError):
@@ -48,15 +46,26 @@ class Stretch:
     half: bool
 
 
+def require_known(optimizer: Any) -> None:
+    """Refuses an optimizer whose state could not be saved, before hours are spent on it.
+
+    Raises:
+        UnknownOptimizerError: If the layout is none of the four.
+    """
+    known = ("fp32_partitioned_groups_flat", "single_partition_of_fp32_groups", "fp32_groups")
+    if not isinstance(optimizer, torch.optim.Optimizer) and not any(hasattr(optimizer, name) for name in known):
+        raise UnknownOptimizerError(
+            f"The state of DeepSpeed's {type(optimizer).__name__} cannot be saved by this version. "
+            "Remedy: set strategy.stage to 2 or 3."
+        )
+
+
 def stretches(engine: Any, names: dict[int, str]) -> list[Stretch]:
     """Returns what this rank holds.
 
     Args:
         engine: The DeepSpeed engine.
         names: The learning parameters' names by `id`.
-
-    Raises:
-        UnknownOptimizerError: If the layout is none of the four.
     """
     optimizer = engine.optimizer
     if hasattr(optimizer, "fp32_partitioned_groups_flat"):
@@ -65,14 +74,9 @@ def stretches(engine: Any, names: dict[int, str]) -> list[Stretch]:
         found = _zero_1_2(optimizer, names)
     elif hasattr(optimizer, "fp32_groups"):
         found = _whole(zip(chain(*optimizer.fp16_groups), chain(*optimizer.fp32_groups), strict=True), names)
-    elif isinstance(optimizer, torch.optim.Optimizer):
+    else:
         learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         found = _whole(zip(learning, learning, strict=True), names)
-    else:
-        raise UnknownOptimizerError(
-            f"The state of DeepSpeed's {type(optimizer).__name__} cannot be saved by this version. "
-            "Remedy: set strategy.stage to 2 or 3."
-        )
     return list(found)
 
 
@@ -124,18 +128,31 @@ def fragments(engine: Any, names: dict[int, str]) -> list[Fragment]:
     return found
 
 
-def make_state(engine: Any, names: dict[int, str], step: int) -> None:
-    """Gives the optimizer the state that it makes at its first step, where it has none yet.
-
-    Args:
-        engine: The DeepSpeed engine.
-        names: The learning parameters' names by `id`.
-        step: How many steps AdamW shall count as taken.
-    """
+def make_state(engine: Any, names: dict[int, str]) -> None:
+    """Gives the optimizer the state that it makes at its first step, where it has none yet."""
     state = engine.basic_optimizer.state
     for each in stretches(engine, names):
         if "exp_avg" not in state[each.tensor]:
-            state[each.tensor] = empty_like(each.tensor.data, step)
+            state[each.tensor] = empty_like(each.tensor.data, step=0)
+
+
+def set_steps(engine: Any, names: dict[int, str], step: int) -> None:
+    """Makes AdamW count a number of steps as taken: its averages are corrected by it."""
+    state = engine.basic_optimizer.state
+    for each in stretches(engine, names):
+        state[each.tensor]["step"].fill_(step)
+
+
+def forget_first_step(engine: Any) -> None:
+    """Takes back the step that DeepSpeed makes with stage 0 in half precision when it is built.
+
+    It would move the masters by the weight decay, and AdamW would count one step too many.
+    """
+    optimizer = engine.optimizer
+    if hasattr(optimizer, "fp32_groups") and hasattr(optimizer, "fp16_groups"):
+        engine.basic_optimizer.state.clear()
+        for computed, moved in zip(chain(*optimizer.fp16_groups), chain(*optimizer.fp32_groups), strict=True):
+            moved.data.copy_(computed.data)
 
 
 def steps_taken(engine: Any) -> int:
@@ -149,13 +166,17 @@ _SCALE = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
 
 def loss_scale(engine: Any) -> dict[str, Any]:
     """Returns where half precision's loss scaling stands; empty where there is none."""
-    scaler = getattr(engine.optimizer, "loss_scaler", engine.optimizer)
+    scaler = _scaler(engine.optimizer)
     return {name: getattr(scaler, name) for name in _SCALE if hasattr(scaler, name)}
+
+
+def _scaler(optimizer: Any) -> Any:
+    return getattr(optimizer, "loss_scale_config", None) or getattr(optimizer, "loss_scaler", optimizer)
 
 
 def set_loss_scale(engine: Any, saved: dict[str, Any]) -> None:
     """Goes on with a saved loss scale."""
-    scaler = getattr(engine.optimizer, "loss_scaler", engine.optimizer)
+    scaler = _scaler(engine.optimizer)
     for name, value in saved.items():
         if hasattr(scaler, name):
             setattr(scaler, name, value)

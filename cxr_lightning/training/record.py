@@ -78,7 +78,9 @@ class Record(pl.Callback):
             Console(stderr=True).print("Passes: " + ", ".join(f"{index.root} {times:.2f}" for index, times in passes))
         # Only now: a resume that was refused on the way here must not change what the run says of itself.
         self.run.mkdir(parents=True, exist_ok=True)
-        (self.run / "config.yaml").write_text(self.config)
+        aside = self.run / "config.yaml.partial"
+        aside.write_text(self.config)
+        aside.replace(self.run / "config.yaml")
         write_provenance(
             self.run,
             {

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from cxr_lightning.checkpoint import manifest
 from cxr_lightning.checkpoint.position import VALIDATE_LOSS, validation_loss
 from cxr_lightning.checkpoint.runs import best_of, checkpoint_folder, checkpoints, retain, sweep
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.validating import ValidateEvery
 
+log = logging.getLogger(__name__)
+
 _PATIENCE = 60.0
 """Seconds that a failing run waits for the checkpoint that it was writing; a lost rank would never finish it."""
+
+
+class RanksDisagreeError(ValueError):
+    """The ranks found different checkpoints to go on from."""
 
 
 class SaveCheckpoints(Checkpoint):
@@ -41,6 +50,25 @@ class SaveCheckpoints(Checkpoint):
         self.every_n_steps, self.keep, self.background = every_n_steps, keep, background
         self._loss: float | None = None
         self._best = math.inf
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Sees that all ranks go on from the same checkpoint: each looked for itself, on disks that may lag behind.
+
+        Raises:
+            RanksDisagreeError: If they do not.
+        """
+        chosen = pl_module.resume_from
+        mine = "none" if chosen is None else f"{chosen.name} {manifest.digest(chosen / manifest.NAME)[:12]}"
+        everyones = [mine]
+        if torch.distributed.is_initialized():
+            everyones = [""] * trainer.world_size
+            torch.distributed.all_gather_object(everyones, mine)
+        if len(set(everyones)) > 1:
+            told = ", ".join(f"rank {rank}: {each}" for rank, each in enumerate(everyones[:8]))
+            raise RanksDisagreeError(
+                f"The ranks would go on from different checkpoints of {self.run} ({told}). Remedy: put the run "
+                "directory on a disk that all nodes share; if it is, wait until the file system has caught up."
+            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remembers the best checkpoint so far, should the run have been begun before."""
@@ -89,8 +117,8 @@ class SaveCheckpoints(Checkpoint):
         strategy: Any = trainer.strategy
         try:
             strategy.finish_saving(_PATIENCE)
-        except OSError:
-            return  # what stopped the run is told; that its last checkpoint failed as well would hide it
+        except OSError as error:  # told beside what stopped the run, not in its place
+            log.warning("%s", error)
 
     def _due(self, trainer: pl.Trainer) -> bool:
         step: int = trainer.global_step

@@ -6,6 +6,8 @@ A stage is a loss, a trainable set and a kind of text; `AlignmentModule` and `In
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cxr_lightning.checkpoint import weights
+from cxr_lightning.checkpoint.optimizer import MASTER, Fragment, SavedState
 from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.model.attention import use_segments
 from cxr_lightning.model.compose import load_model, load_processor
@@ -59,7 +62,7 @@ class StageModule(pl.LightningModule):
         self.packs = False
         """Whether samples of this model may share a row; known once the model is there."""
         self.resume_from: Path | None = None
-        """The checkpoint that a resumed run goes on from: it holds what was inherited, whatever became of that run."""
+        """The checkpoint that a resumed run goes on from, inherited weights included."""
         self._step_tokens = torch.tensor(1.0)
         self._validation = torch.zeros(2)
 
@@ -67,6 +70,10 @@ class StageModule(pl.LightningModule):
         """Loads the base, freezes it, adds what learns, and puts in what an earlier run learned."""
         if self.model is not None:
             return
+        with full_precision_by_default():
+            self._configure()
+
+    def _configure(self) -> None:
         model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))
         self.family = vlm_family(model.config)
         self.base_fingerprint = fingerprint(model.named_parameters())
@@ -74,6 +81,7 @@ class StageModule(pl.LightningModule):
         self.counts = prepare(model, self.trainable, self.lora, self.family)
         if self.resume_from is not None:
             self._put(model, self.resume_from / WEIGHTS)
+            put_masters(model, self.resume_from)
         elif self.inherits is not None:
             self._put(model, self.inherits.weights())
         self.packs = self.family.packs and use_segments(model)
@@ -168,6 +176,26 @@ class StageModule(pl.LightningModule):
 def _dtype(precision: Any) -> torch.dtype:
     # Half precision is made from float32 by the engine itself, which also scales the loss for it.
     return torch.bfloat16 if str(precision).startswith("bf16") else torch.float32
+
+
+@contextmanager
+def full_precision_by_default() -> Iterator[None]:
+    """Undoes Lightning's half-precision default: the engine makes half precision of float32, and scales the loss."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def put_masters(model: Any, checkpoint: Path) -> None:
+    """Puts a half-precision run's float32 copies into parameters that are float32 now."""
+    saved = SavedState(checkpoint)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dtype == torch.float32 and saved.has(name, MASTER):
+                saved.fill(Fragment(name, 0, {MASTER: parameter.view(-1)}))
 
 
 def source_of(run: str | Path) -> ModelSource:

@@ -31,7 +31,8 @@ class ValidateEvery(pl.Callback):
         """Returns whether a validation follows the batch that just ended."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         last = trainer.global_step >= trainer.datamodule.steps
-        return bool(trainer.enable_validation and stepped and (last or trainer.global_step % self.steps == 0))
+        possible = trainer.datamodule.validates and trainer.enable_validation  # which is True of an empty list as well
+        return bool(possible and stepped and (last or trainer.global_step % self.steps == 0))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -36,6 +36,9 @@ from cxr_lightning.training import partition
 from cxr_lightning.training.counters import loops_after
 from cxr_lightning.training.optim import schedule_at
 
+_GATHERED = 2**28
+"""Numbers gathered at once while weights are saved under ZeRO-3: half a gigabyte in bfloat16."""
+
 
 class ZeroStrategy(DeepSpeedStrategy):
     """ZeRO: optimizer state (1), gradients (2), parameters (3) divided among ranks (Rajbhandari et al., SC 2020).
@@ -119,6 +122,8 @@ class ZeroStrategy(DeepSpeedStrategy):
             lr_scheduler=lr_scheduler,
             dist_init_required=False,
         )
+        partition.require_known(engine.optimizer)
+        partition.forget_first_step(engine)
         return engine, zero_optimizer
 
     def grad_norm(self) -> float | None:
@@ -130,7 +135,7 @@ class ZeroStrategy(DeepSpeedStrategy):
     def writer(self) -> Writer:
         """What writes checkpoints; all ranks make theirs together, when the first is written."""
         if self._writer is None:
-            self._writer = Writer(self.save_in_background)
+            self._writer = Writer(self.save_in_background, self._timeout)
         return self._writer
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
@@ -141,7 +146,8 @@ class ZeroStrategy(DeepSpeedStrategy):
         """
         final = Path(self.broadcast(str(filepath)))
         self.writer.wait()  # what it writes is about to be overwritten
-        self.writer.write(final, self._files(checkpoint), self.after_saving)
+        files = self.writer.agree(lambda: self._files(checkpoint))
+        self.writer.write(final, files, self.after_saving)
 
     def finish_saving(self, seconds: float | None = None) -> None:
         """Waits for the checkpoint that is being written in the background, if there is one.
@@ -164,21 +170,25 @@ class ZeroStrategy(DeepSpeedStrategy):
             files[position.NAME] = lambda path: path.write_text(where)
         if self.is_global_zero or not partition.held_by_all(self.deepspeed_engine):
             names = self._learning()
-            partition.make_state(self.deepspeed_engine, names, step=0)
+            partition.make_state(self.deepspeed_engine, names)
             held = [fragment.copy(self._copies) for fragment in partition.fragments(self.deepspeed_engine, names)]
             files[optimizer.file_name(self.global_rank, self.world_size)] = lambda path: optimizer.save(path, held)
         return files
 
     def _copy_weights(self) -> dict[str, Tensor]:
-        """Returns on rank 0 a copy of everything that differs from the base, else nothing."""
+        """Returns on rank 0 a copy of everything that differs from the base, else nothing.
+
+        Divided parameters are gathered a few at a time, so that no GPU ever holds them all.
+        """
         module: Any = self.lightning_module
         parameters = dict(module.model.named_parameters())
-        names = module.learned_names()
-        divided = [parameters[name] for name in names if hasattr(parameters[name], "ds_id")]
-        with deepspeed.zero.GatheredParameters(divided, enabled=bool(divided)):
-            if not self.is_global_zero:
-                return {}
-            return {name: self._copies(name, parameters[name]) for name in names}
+        copied: dict[str, Tensor] = {}
+        for names in _handfuls(module.learned_names(), parameters):
+            divided = [parameters[name] for name in names if hasattr(parameters[name], "ds_id")]
+            with deepspeed.zero.GatheredParameters(divided, enabled=bool(divided)):
+                if self.is_global_zero:
+                    copied.update({name: self._copies(name, parameters[name]) for name in names})
+        return copied
 
     def _learning(self) -> dict[int, str]:
         module: Any = self.lightning_module
@@ -214,11 +224,13 @@ class ZeroStrategy(DeepSpeedStrategy):
         if module.resume_from is None or Path(module.resume_from) != folder:
             raise ValueError(f"Set the module's resume_from to {folder} before Trainer.fit(ckpt_path=...) loads it.")
         where, engine, names = position.read(folder), self.deepspeed_engine, self._learning()
-        partition.make_state(engine, names, step=where["optimizer"]["step"])
         saved = optimizer.SavedState(folder)
+        saved.require(set(names.values()))
+        partition.make_state(engine, names)
+        partition.set_steps(engine, names, where["optimizer"]["step"])
         for fragment in partition.fragments(engine, names):
             weight = partial(weights.read_one, folder / WEIGHTS, fragment.name)  # a run in float32 had no master copies
-            saved.fill(fragment, otherwise={partition.MASTER: weight})
+            saved.fill(fragment, otherwise={optimizer.MASTER: weight})
         partition.set_loss_scale(engine, where["optimizer"]["loss_scale"])
         engine.global_steps = where["step"]
         trainer = module.trainer
@@ -237,3 +249,18 @@ class ZeroStrategy(DeepSpeedStrategy):
         damage = self.broadcast(damage)
         if damage is not None:
             raise manifest.DamagedCheckpointError(damage)
+
+
+def _handfuls(names: list[str], parameters: dict[str, Any]) -> Iterator[list[str]]:
+    """Divides names so that each part's parameters are small together, or one."""
+    handful: list[str] = []
+    size = 0
+    for name in names:
+        numbers = getattr(parameters[name], "ds_numel", parameters[name].numel())
+        if handful and size + numbers > _GATHERED:
+            yield handful
+            handful, size = [], 0
+        handful.append(name)
+        size += numbers
+    if handful:
+        yield handful

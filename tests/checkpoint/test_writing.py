@@ -17,6 +17,7 @@ from cxr_lightning.checkpoint.runs import (
     open_run,
     resolve,
     retain,
+    sweep,
     write_provenance,
 )
 from cxr_lightning.checkpoint.writing import CheckpointNotWrittenError, Writer
@@ -96,6 +97,23 @@ def test_the_newest_and_the_best_stay(tmp_path):
     write_provenance(tmp_path, {"stage": "alignment"})
     assert open_run(tmp_path / "checkpoints" / "best").checkpoint() == checkpoint_folder(tmp_path, 4)
     assert open_run(tmp_path).checkpoint() == checkpoint_folder(tmp_path, 10)
+
+
+def test_what_a_killed_deletion_left_is_swept_away_and_what_is_whole_stays(tmp_path):
+    for step in (2, 4, 6):
+        write(tmp_path, step)
+    folder = tmp_path / "checkpoints"
+    (folder / "step-0000002" / manifest.NAME).unlink()
+    (folder / "step-0000004").rename(folder / "step-0000004.old")  # killed before the new one had its name
+    (folder / "step-0000008.partial").mkdir()
+    sweep(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["step-0000004", "step-0000006"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"files": []}', '{"files": {}}', '{"files": {"a": 3}}', "", "\x00"])
+def test_a_manifest_that_is_none_completes_nothing(tmp_path, text):
+    (tmp_path / manifest.NAME).write_text(text)
+    assert not manifest.is_complete(tmp_path)
 
 
 def test_without_validation_there_is_no_best(tmp_path):

@@ -150,7 +150,7 @@ def test_killed_at_each_place_of_a_save(zygote, place, background):
     whole = run_whole(zygote, place, f"in one go, {background}", steps, *more)
     root, name = place[0], f"killed in saves, {background}"
     (root / f"{name} seen").mkdir()
-    deaths = [("file", 1, 1), ("file", 2, 0), ("manifest", 2, 0), ("publish", 1, 0), ("retain", 2, 0),
+    deaths = [("file", 1, 1), ("file", 2, 0), ("manifest", 2, 0), ("publish", 1, 0), ("named", 1, 0), ("retain", 2, 0),
               ("validation", 2, 1), ("step", 5, 0)]  # fmt: skip
     for at, call, rank in deaths:
         die = {"at": at, "call": call, "rank": rank}
@@ -177,8 +177,8 @@ def test_a_full_disk_on_one_rank_ends_the_run_on_all_and_loses_nothing(zygote, p
     codes = zygote.wait(zygote.start(arguments(place, name, 8, *more), 2, log, full=room))
     assert codes == [1, 1]
     assert time.monotonic() - began < 60
-    assert log.read_text().count("CheckpointNotWrittenError") >= 2
-    assert "rank 1: " in log.read_text()
+    # Said by rank 0; what rank 1 writes to the log is cut off by the same limit.
+    assert "CheckpointNotWrittenError: The checkpoint was not written (rank 1: " in log.read_text()
     assert newest_checkpoint(root / name) == left
     manifest.verify(left)
     assert not list((root / name / "checkpoints").glob("*.partial"))
