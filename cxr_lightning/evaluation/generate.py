@@ -7,7 +7,6 @@ processes, so neither do the answers.
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import queue
@@ -24,6 +23,7 @@ from PIL import Image
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.evaluation.swaps import swap_partners
 from cxr_lightning.model.generation import generate as generate_texts
+from cxr_lightning.shards.images import open_stored
 from cxr_lightning.stream.conversation import as_messages
 
 Condition = Literal["own", "swapped", "blank"]
@@ -202,8 +202,8 @@ def _answer_batch(model: Any, processor: Any, tasks: Sequence[Task], max_tokens:
 
 def _decode(data: bytes, fill: tuple[int, int, int] | None) -> Image.Image:
     """Decodes an image, or makes a plain one of its size."""
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-        return image.convert("RGB") if fill is None else Image.new("RGB", image.size, fill)
+    image = open_stored(data)
+    return image if fill is None else Image.new("RGB", image.size, fill)
 
 
 def _require_all_weights(folder: Path, report: dict[str, Any]) -> None:

@@ -42,7 +42,8 @@ def export(
     """Merge what a run learned into its base model, prove it, and write a complete folder.
 
     Args:
-        run: The run directory, or one of its checkpoint folders.
+        run: The run directory, for its newest checkpoint, or one of its checkpoint folders; RUN/checkpoints/best is the
+            one with the lowest validation loss.
         out: Folder to write; it appears only when complete and proven.
         dtype: Data type of the weights; auto keeps the one the run trained in.
         max_shard_size: Largest weight file.

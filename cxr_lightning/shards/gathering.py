@@ -156,6 +156,6 @@ def _with_patients(tar: Scanned, secret: str) -> Scanned:
     """Make each sample without a patient one of its own."""
     open_ones = np.flatnonzero(tar.rows["patient"] == b"")
     for number in open_ones:
-        name = tar.rows["key"][number].decode()
+        name = f"{tar.sha256}/{tar.rows['key'][number].decode()}"  # sets number their samples alike
         tar.rows["patient"][number] = hashed(name, _PATIENT, secret).encode()
     return tar

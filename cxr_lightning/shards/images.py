@@ -20,6 +20,11 @@ MOST_PIXELS = 64_000_000
 """The largest image accepted, 8000 x 8000; the largest flat detectors make about 20 million pixels."""
 
 Gray = NDArray[np.uint8]
+_ORIENTATION = 0x0112
+
+
+LONGEST_ASPECT = 32
+"""No side is longer than this many times the other: resized by its short side, a line of pixels would fill memory."""
 
 
 class ImageError(ValueError):
@@ -90,6 +95,35 @@ def encode(gray: Gray, format: Format, quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
+def is_plain(image: Image.Image) -> bool:
+    """Tell whether an opened image is 8-bit gray or colour as it stands: no transparency, not turned by its EXIF.
+
+    Args:
+        image: An opened image; its pixels are not looked at.
+    """
+    turned = "exif" in image.info and image.getexif().get(_ORIENTATION, 1) != 1
+    return image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
+
+
+def open_stored(data: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
+    """Open an image out of a shard as RGB; what is no plain 8-bit image becomes gray just as `load_gray` makes it.
+
+    Args:
+        data: A JPEG or PNG.
+        most_pixels: Refuse larger images, before decoding them.
+
+    Raises:
+        ImageError: It is too large.
+        OSError, SyntaxError, ValueError: Whatever Pillow raises, if it is damaged or cut off.
+    """
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+        check_size(*image.size, most_pixels)
+        if is_plain(image):
+            return image.convert("RGB")
+        return Image.fromarray(_to_gray(ImageOps.exif_transpose(image))).convert("RGB")
+
+
 def stretch(values: NDArray[np.generic]) -> Gray:
     """Map the lowest value to 0 and the highest to 255, linearly.
 
@@ -114,6 +148,8 @@ def check_size(width: int, height: int, most_pixels: int) -> None:
     Raises:
         ImageError: It is too large.
     """
+    if max(width, height) > LONGEST_ASPECT * min(width, height):
+        raise ImageError(f"{width} x {height} pixels is a line, no radiograph")
     if width * height > most_pixels:
         raise ImageError(f"{width} x {height} pixels, more than the {most_pixels:,} that a radiograph may have")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from cxr_lightning.shards.contract import (
     ShardRecord,
     SplitRecord,
 )
+from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.rows import (
     Rows,
     ShardRows,
@@ -201,7 +203,7 @@ def verify(index: ShardIndex, *, digests: bool = True) -> None:
         ShardError: Something differs; the message lists what.
         StorageError: Something cannot be reached.
     """
-    _verify_rows(index)
+    verify_rows(index)
     locations = index.locations
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         found = list(threads.map(_size_found, locations))
@@ -214,7 +216,7 @@ def verify(index: ShardIndex, *, digests: bool = True) -> None:
         more = f"\n  and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
         told = "".join(f"\n  {complaint}" for complaint in wrong[:_MOST_TOLD])
         raise ShardError(
-            f"{index.root}: shards differ from {INDEX_NAME}; copy them again, or make the index again by cxr index:"
+            f"{index.root}: shards differ from {INDEX_NAME}; copy them again (a new index would call the damage good):"
             f"{told}{more}"
         )
     if digests:
@@ -292,9 +294,17 @@ def _read_record(path: str) -> IndexRecord:
     return record
 
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
 def _check_record(path: str, record: IndexRecord) -> None:
+    # Digests name files in a cache, and an index may come from anywhere.
+    if not all(_DIGEST.fullmatch(each["sha256"]) for each in (record["rows"], *record["shards"])):
+        raise ShardError(f"{path}: a SHA-256 in it is none; was it edited? Make it again by: cxr index")
     for shard in record["shards"]:
         name = shard["name"]
+        if storage.is_remote(path) and (name.startswith(("local:", "file:")) or "::" in name):
+            raise ShardError(f"{path}: '{name}' leads from a remote index to this machine; give a URL")
         elsewhere = storage.is_remote(name) or (os.path.isabs(name) and not storage.is_remote(path))
         if not elsewhere and (os.path.basename(name) != name or not name.strip(".")):
             raise ShardError(
@@ -308,9 +318,17 @@ def _check_record(path: str, record: IndexRecord) -> None:
         raise ShardError(f"{path}: its fingerprint does not fit its shards; was it edited? Make it again by: cxr index")
 
 
-def _verify_rows(index: ShardIndex) -> None:
+def verify_rows(index: ShardIndex) -> None:
+    """See that the rows are those that the index was written with; reads the file once, 0.2 s for a million samples.
+
+    Args:
+        index: The index, as `read_index` gives it.
+
+    Raises:
+        ShardError: They are not.
+    """
     location = storage.join(index.root, ROWS_NAME)
-    if not storage.is_remote(location) and digest_of(Path(location)) != index.rows_sha256:
+    if not storage.is_remote(location) and digest_of(Path(location)) != index.rows_sha256:  # remote ones: when opened
         raise ShardError(
             f"{location}: not the file that {INDEX_NAME} was written with; copy both again, or make them again by: "
             "cxr index"
@@ -340,4 +358,5 @@ def _damaged(index: ShardIndex, location: str) -> Iterator[str]:
     number = index.locations.index(location)
     for row in index.rows[index.rows["shard"] == number]:
         if zlib.crc32(storage.read_range(location, int(row["offset"]), int(row["size"]))) != row["crc32"]:
-            yield f"sample {row['key'].decode()}"
+            key = row["key"].decode()
+            yield f"sample {key if index.members is None else hashed(key, 'study')}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def open_rows(location: str, sha256: str, cache: Path | None = None) -> Rows:
         if not storage.is_remote(location):
             return _mapped(Path(location))
         kept = None if cache is None else cache / f"{sha256}.npy"
-        if kept is not None and kept.is_file():
+        if kept is not None and kept.is_file() and digest_of(kept) == sha256:
             return _mapped(kept)
         data = storage.read_bytes(location)
         if hashlib.sha256(data).hexdigest() != sha256:
@@ -207,10 +208,14 @@ def _mapped(path: Path) -> Rows:
 
 
 def _keep(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")  # ranks of a node may fetch at one moment
-    partial.write_bytes(data)
-    partial.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Ranks of a node may fetch at one moment, and containers on it may have equal process numbers.
+    number, partial = tempfile.mkstemp(".partial", path.name, path.parent)
+    with os.fdopen(number, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
 
 
 def _checked(rows: NDArray[Any], where: str) -> Rows:

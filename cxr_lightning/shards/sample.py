@@ -91,7 +91,7 @@ def parse_sample(block: bytes, where: str = "sample") -> RawSample:
     try:
         record: SampleRecord = json.loads(suffixes.pop(RECORD_SUFFIX))
         schema = record["schema"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ShardError(f"{where}: its JSON member is not a sample's; pack the shards again") from None
     if schema != SCHEMA:
         raise ShardError(f"{where}: schema {schema}, and this version reads {SCHEMA}; pack again or use that version")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import MembersRecord, ShardError
+from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.members import assemble
 from cxr_lightning.shards.rows import Rows
 from cxr_lightning.shards.sample import RawSample, parse_sample
@@ -89,6 +90,14 @@ class SplitIndex:
         """
         return self.rows["key"][number].decode()
 
+    def label(self, number: int) -> str:
+        """Returns what a sample is called in logs: its key, hashed where others chose it, for it may name a patient.
+
+        Args:
+            number: The sample.
+        """
+        return self.key(number) if self.members is None else hashed(self.key(number), "study")
+
     def location(self, number: int) -> str:
         """Returns path or URL of the shard that holds a sample.
 
@@ -107,7 +116,7 @@ class SplitIndex:
         Raises:
             ShardError: They are not what the index lists.
         """
-        where = f"{self.location(number)}, sample {self.key(number)}"
+        where = f"{storage.shown(self.location(number))}, sample {self.label(number)}"
         if zlib.crc32(block) != int(self.crc32[number]):  # a flipped bit would otherwise train as a grey lung
             raise ShardError(
                 f"{where}: not what the index lists (its checksum differs). Remedy: copy the shard again; if the tar "

@@ -70,11 +70,25 @@ class StorageError(ValueError):
     Attributes:
         location: What was to be read.
         missing: Whether there is nothing there.
+        unreachable: Whether it might be read otherwise: all attempts failed, or the server will not.
     """
 
-    def __init__(self, location: str, message: str, *, missing: bool = False) -> None:
-        super().__init__(f"{location}: {message}")
-        self.location, self.missing = location, missing
+    def __init__(self, location: str, message: str, *, missing: bool = False, unreachable: bool = False) -> None:
+        super().__init__(f"{shown(location)}: {message}")
+        self.location, self.missing, self.unreachable = location, missing, unreachable
+
+
+def shown(location: str) -> str:
+    """Returns a location as it may stand in logs: without user, password, and the query that may carry a signature.
+
+    Args:
+        location: A path or URL.
+    """
+    if not is_remote(location):
+        return location
+    scheme, _, rest = location.partition("://")
+    server, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{server.rpartition('@')[2]}{slash}{path}"
 
 
 class _ShortRead(Exception):
@@ -216,7 +230,8 @@ def _range(location: str, offset: int, size: int) -> bytes:
     if len(data) == size:
         return data
     if len(data) > size:
-        raise StorageError(location, "its server ignores range requests; serve it by one that answers them")
+        told = "its server ignores range requests; serve it by one that answers them"
+        raise StorageError(location, told, unreachable=True)
     there = _size(location)
     if there < offset + size:
         raise StorageError(location, f"ends after {there} bytes, and {offset + size} are needed; copy it again")
@@ -261,9 +276,10 @@ def _tried(location: str, read: Callable[[], T], retry: Retry) -> T:
                     location,
                     f"cannot be read after {failures} attempts ({_named(error)}). Remedy: see that it can be reached "
                     "from this node, and start again",
+                    unreachable=True,
                 ) from error
             level = logging.DEBUG if failures < 3 else logging.WARNING
-            log.log(level, "%s: attempt %d failed (%s); trying again", location, failures, _named(error))
+            log.log(level, "%s: attempt %d failed (%s); trying again", shown(location), failures, _named(error))
         time.sleep(retry.wait(failures))
     raise AssertionError("at least one attempt is made")
 
@@ -297,7 +313,8 @@ def _passing(error: Exception) -> bool:
 def _explained(location: str, error: Exception) -> StorageError:
     scheme = location.partition("://")[0]
     if isinstance(error, PermissionError) or _status(error) in (401, 403) or "Credentials" in type(error).__name__:
-        return StorageError(location, f"may not be read ({_named(error)}); look at the permissions and credentials")
+        told = f"may not be read ({_named(error)}); look at the permissions and credentials"
+        return StorageError(location, told, unreachable=True)
     if isinstance(error, FileNotFoundError):
         return StorageError(location, "no such file or object; look at its name", missing=True)
     if isinstance(error, ImportError):

@@ -10,13 +10,16 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+RUNS, INDEXES = "runs", "indexes"
+"""What lies in a cache: runs of shards, bounded, and the rows of remote indexes."""
 _KEPT = 0.9
 """Share of the limit that is left when room is made, so that not every new run has to look through the folder."""
 _PARTIAL = ".partial"
@@ -46,11 +49,11 @@ class RunCache:
             raise CacheError(f"--data.cache_gb of {limit / 1e9:g} holds nothing. Remedy: give the cache some room.")
         self.folder, self.limit = folder, limit
         self._warned = False
-        private(folder.parent)
-        private(folder)
+        for each in (folder.parent, folder.parent / INDEXES, folder):
+            private(each)
 
-    def read(self, name: str, size: int, offset: int, length: int, fetch: Callable[[], bytes]) -> bytes:
-        """Reads a part of a run, which is fetched if it is not there.
+    def read(self, name: str, size: int, offset: int, length: int, fetch: Callable[[], bytes]) -> bytes | None:
+        """Reads a part of a run, which is fetched if it is not there; None where runs cannot be kept.
 
         Args:
             name: The run's; equal names, equal bytes.
@@ -61,6 +64,8 @@ class RunCache:
         """
         path = self.folder / name
         part = _part(path, offset, length)
+        if part is None and (self._warned or size > self.limit):
+            return None  # a whole run for one sample, again and again, would be many times the transfers
         if part is None:
             whole = self._add(path, size, fetch)
             part = _part(path, offset, length) if whole is None else whole[offset : offset + length]
@@ -135,17 +140,24 @@ def private(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        owner = folder.stat().st_uid
+        status = folder.lstat()
     except OSError as error:
         raise CacheError(
             f"{folder} cannot be made for cached shards ({error.strerror}). "
             "Remedy: name a folder on the node's own disk by --data.cache."
         ) from None
-    if os.getuid() not in (owner, 0) or not os.access(folder, os.W_OK):
+    if not _is_ours(folder, status):
         raise CacheError(
-            f"{folder} belongs to another user, who could read or replace what is cached there. "
+            f"{folder} is not a folder of yours alone: others could replace what is cached there. "
             "Remedy: name a folder of yours by --data.cache."
         )
+
+
+def _is_ours(folder: Path, status: os.stat_result) -> bool:
+    if folder.name not in (RUNS, INDEXES) and folder != default_folder():
+        return folder.is_dir()  # a place that the user named; what we make in it is looked at more closely
+    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not others_write
 
 
 def default_folder() -> Path:
@@ -155,12 +167,15 @@ def default_folder() -> Path:
 
 def _part(path: Path, offset: int, length: int) -> bytes | None:
     try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
         return None
     try:
-        os.utime(file)  # what was read last goes last; a mount's own access times are seldom kept
+        with suppress(OSError):
+            os.utime(file)  # what was read last goes last; a mount's own access times are seldom kept
         return os.pread(file, length, offset)
+    except OSError:  # a broken disk is no reason to call the sample bad
+        return None
     finally:
         os.close(file)
 

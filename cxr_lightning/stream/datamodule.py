@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from cxr_lightning.shards.index import ShardIndex
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.ahead import Ahead
-from cxr_lightning.stream.cache import RunCache, default_folder
+from cxr_lightning.stream.cache import INDEXES, RUNS, RunCache, default_folder
 from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.loader import Fetch, Place, TrainLoader, train_loader, validate_loader
 from cxr_lightning.stream.mixture import Mixture
@@ -87,9 +87,9 @@ class ShardDataModule(pl.LightningDataModule):
         self.workers, self.prefetch = workers, prefetch
         self.shuffle_run, self.max_bad = shuffle_run, max_bad
         folder = Path(cache) if cache else default_folder()
-        self.sets = ShardSets.open(shards, folder / "indexes")
+        self.sets = ShardSets.open(shards, folder / INDEXES)
         self.sets.require_shards(max_bad)
-        self.cache = RunCache(folder / "runs", int(cache_gb * 1e9)) if cache or self.sets.remote else None
+        self.cache = RunCache(folder / RUNS, int(cache_gb * 1e9)) if cache or self.sets.remote else None
         self.batches = Batches(self.sets.order(seed, shuffle_run, shuffle_window), global_batch)
         self._require_room(shuffle_window)
         self.first_step = 0

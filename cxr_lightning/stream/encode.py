@@ -9,7 +9,6 @@ export carries, so that training sees what serving will see.
 from __future__ import annotations
 
 import copy
-import io
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from cxr_lightning.reports.conversations import IMAGE_MARK
 from cxr_lightning.shards.contract import ShardError, Turn
+from cxr_lightning.shards.images import open_stored
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.conversation import Piece, UnstableTemplateError, render
 from cxr_lightning.stream.pixels import Decode, Pixels
@@ -81,6 +81,7 @@ class Encoder:
         typed = getattr(processor, "return_mm_token_type_ids", False)
         self.typed_image_token: int | None = processor.image_token_id if typed else None
         """The image token, where the family's forward wants to know which positions are image."""
+        self.image_token = getattr(processor, "image_token_id", None)
         self._to_check = 8
         """Samples whose prompt is still to be compared with what a server would send."""
         self._image_token = getattr(processor, "boi_token", None) or processor.image_token
@@ -114,6 +115,10 @@ class Encoder:
         views, vision, outline = self._see(list(sample.images.values())[:wanted])
         pieces = self._expand(render(self.processor, turns), outline)
         ids, answer = self._tokenize(pieces)
+        if (ids[answer] == self.image_token).any():
+            raise ShardError(
+                f"Sample {sample.key}: its answer holds the model's own image token. Remedy: take it out of the text."
+            )
         if self._to_check:
             self._to_check -= 1
             self._require_prompt(pieces[:1], ids)
@@ -184,4 +189,4 @@ def images(sample: RawSample) -> list[Image.Image]:
 
 
 def _picture(file: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(file)).convert("RGB")
+    return open_stored(file)

@@ -10,11 +10,13 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
+import numpy as np
 import torch
 
 from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.shards.storage import StorageError, shown
 from cxr_lightning.stream.ahead import Ahead
 from cxr_lightning.stream.conversation import UnstableTemplateError
 from cxr_lightning.stream.encode import IGNORED, Encoded, Encoder
@@ -68,16 +70,32 @@ class Fetch:
         """
         outcomes = [self._encode(int(number)) for number in numbers]
         samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
-        tokenizer = self.encoder.processor.tokenizer
-        laid = samples or [self._stand_in()]
-        typed = self.encoder.typed_image_token
-        batch = collate(laid, self.layout, tokenizer.pad_token_id, typed, self.encoder.pixels)
+        try:
+            batch = self._lay(samples or [self._stand_in()])
+        except UNUSABLE:  # one of them cannot be resized
+            pairs = zip(numbers, outcomes, strict=True)
+            outcomes = [self._tried_alone(int(number), outcome) for number, outcome in pairs]
+            samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
+            batch = self._lay(samples or [self._stand_in()])
         if not samples:
             batch["targets_RL"].fill_(IGNORED)
             batch["supervised_in_step"] = batch["tokens"] = batch["samples"] = batch["truncated"] = 0
             batch["keys"] = []
         batch["skipped"] = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
         return pin(batch) if torch.cuda.is_available() else batch
+
+    def _lay(self, samples: list[Encoded]) -> Batch:
+        token = self.encoder.processor.tokenizer.pad_token_id
+        return collate(samples, self.layout, token, self.encoder.typed_image_token, self.encoder.pixels)
+
+    def _tried_alone(self, number: int, outcome: Encoded | Skipped) -> Encoded | Skipped:
+        """Returns what cannot be laid out by itself as skipped."""
+        if isinstance(outcome, Encoded):
+            try:
+                self._lay([outcome])
+            except UNUSABLE as error:
+                return self._skipped(number, error)
+        return outcome
 
     def _encode(self, number: int) -> Encoded | Skipped:
         try:
@@ -91,19 +109,18 @@ class Fetch:
         except UnstableTemplateError:  # the configuration's fault, not the sample's
             raise
         except UNUSABLE as error:
-            log.debug("%s: cannot be encoded", raw.key, exc_info=True)
             return self._skipped(number, error)
         self._spare = encoded
         return encoded  # not the attribute, which another thread may have set again
 
     def _skipped(self, number: int, error: Exception) -> Skipped:
         samples = self.reader.samples
-        shard, _, _ = samples.location(number).partition("?")  # behind it a URL may carry a signature
+        shard = shown(samples.location(number))
         return Skipped(samples.name, number, samples.label(number), shard, reason(error))
 
     def _give_up_on_storage(self, error: Exception) -> None:
         """Stops where storage fails for one sample after the other: then they are not what is bad."""
-        if not isinstance(error, StorageError) or error.missing:
+        if not isinstance(error, StorageError) or not error.unreachable:
             return
         self._unreachable += 1
         if self._unreachable >= _PATIENCE:
@@ -111,11 +128,14 @@ class Fetch:
 
     def _stand_in(self) -> Encoded:
         if self._spare is None:
-            tried = [self._encode(number) for number in range(min(_CANDIDATES, len(self.reader)))]
+            # From all over the split: the first ones may all lie in one shard, and it may be that which is missing.
+            numbers = np.linspace(0, len(self.reader) - 1, min(_CANDIDATES, len(self.reader)), dtype=int)
+            outcomes = (self._encode(int(number)) for number in numbers)
+            bad = list(takewhile(lambda outcome: isinstance(outcome, Skipped), outcomes))
             if self._spare is None:
-                why = tried[0].reason if isinstance(tried[0], Skipped) else ""
+                why = bad[0].reason if isinstance(bad[0], Skipped) else ""
                 raise ShardError(
-                    f"{self.reader.samples.splits[0].name}: none of the first {len(tried)} samples can be used; the "
+                    f"{self.reader.samples.splits[0].name}: none of {len(bad)} samples tried can be used; the "
                     f"first: {why}. Remedy: look at shards and settings; `cxr index` says what is wrong with a tar."
                 )
         return self._spare

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 from torch import Tensor
 
-from cxr_lightning.shards.images import MOST_PIXELS, check_size
+from cxr_lightning.shards.images import MOST_PIXELS, check_size, is_plain, open_stored
 
 try:
     import simplejpeg
@@ -56,6 +56,7 @@ class Pixels:
         try:
             self._try_out()
         except Exception:  # whatever it is: a processor of another kind, whose own way is always right
+            self.late, self._gray = False, {True: False, False: False}
             log.debug("%s is not divided", type(processor).__name__, exc_info=True)
 
     def decode(self, data: bytes) -> Tensor:
@@ -65,8 +66,11 @@ class Pixels:
             ImageError: If it is too large.
             OSError, SyntaxError, ValueError: Whatever Pillow raises, if it is damaged or cut off.
         """
+        ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
             check_size(*picture.size, MOST_PIXELS)
+            if not is_plain(picture):
+                return torch.from_numpy(np.array(open_stored(data))).permute(2, 0, 1)
             stored = picture.size
             if self.decode_mode == "scaled":
                 picture.draft(None, self._least(*stored))

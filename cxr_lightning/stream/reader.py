@@ -6,6 +6,7 @@ the system is told to read it ahead into its own cache; from storage it is fetch
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections import OrderedDict
@@ -109,10 +110,12 @@ class ShardReader:
                 if error.missing:
                     raise
                 return self._block(number, split, row)  # the sample may be readable where a neighbour is not
+            if block is None:
+                return self._block(number, split, row)
             if not _damaged(split, row, block):
-                break
+                return block
             cache.forget(run.name)  # the cache's disk, or the way here, may be at fault: once more from storage
-        return block
+        return self._block(number, split, row)  # alone, before it is called bad
 
 
 class _Run:
@@ -126,7 +129,8 @@ class _Run:
         self.sizes = self.split.size[self.first : last].tolist()
         self.location, self.size = self.split.location(row), sum(self.sizes)
         digest = samples.digests[which][int(self.split.shard[row])]
-        self.name = f"{digest[:32]}-{self.offsets[0]}-{len(self.sizes)}-{self.size}"
+        cut = hashlib.sha256(repr((self.offsets, self.sizes)).encode()).hexdigest()[:16]  # indexes may differ
+        self.name = f"{digest[:32]}-{self.offsets[0]}-{cut}"
 
     def offset(self, row: int) -> int:
         """Returns where a sample begins."""

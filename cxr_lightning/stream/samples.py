@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.splitindex import SplitIndex
 from cxr_lightning.stream.order import Numbers
 from cxr_lightning.study import Split
@@ -53,8 +52,7 @@ class Samples:
     def label(self, number: int) -> str:
         """Returns what a sample is called in logs: its key, hashed where others chose it, for it may name a patient."""
         which, row = self.locate(number)
-        key = self.splits[which].key(row)
-        return key if self.splits[which].members is None else hashed(key, "study")
+        return self.splits[which].label(row)
 
     def location(self, number: int) -> str:
         """Returns path or URL of the shard that holds a sample."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.index import ShardIndex, read_index, verify
+from cxr_lightning.shards.index import ShardIndex, read_index, verify, verify_rows
 from cxr_lightning.stream.cache import private
 from cxr_lightning.stream.mixture import Mixture, WeightError
 from cxr_lightning.stream.order import Endless, Order
@@ -70,7 +71,11 @@ class ShardSets:
             raise WeightError("--data.shards: give a weight to each set or to none, and at least one set.")
         if cache is not None and any(storage.is_remote(each.path) for each in sets):
             private(cache.parent)
+            private(cache)
         indexes = tuple(read_index(each.path, cache) for each in sets)
+        for index in indexes:
+            verify_rows(index)  # half copied, rows of another index would be other samples under the same numbers
+        _warn_of_repeats(indexes)
         if len(indexes) > 1:
             _refuse_shared_patient(indexes)
         return cls(sets, indexes)
@@ -144,6 +149,13 @@ def _refuse_shared_patient(indexes: Sequence[ShardIndex]) -> None:
             f"another (the first, hashed: {found[times > 1][0].decode()}); scores on such data mean nothing. Remedy: "
             "pack or index the sets with the same shares and --patient_key, or leave one out."
         )
+
+
+def _warn_of_repeats(indexes: Sequence[ShardIndex]) -> None:
+    digests = Counter(shard["sha256"] for index in indexes for shard in index.shards)
+    again = sum(times > 1 for times in digests.values())
+    if again:
+        log.warning("%d shards are listed more than once: their samples are seen as often an epoch", again)
 
 
 def _wrong(location: str, size: int) -> bool:

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
 from cxr_lightning.checkpoint.manifest import is_complete
-from cxr_lightning.checkpoint.runs import RunError, newest_checkpoint, resolve, step_of
+from cxr_lightning.checkpoint.position import validation_loss
+from cxr_lightning.checkpoint.runs import RunError, best_of, checkpoints, newest_checkpoint, resolve, step_of
 from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import accumulation
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
@@ -78,6 +81,11 @@ class FitCli(LightningCLI):
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses, with a URL taken as text: Lightning has jsonargparse fetch it as if it were a configuration."""
+        set_parsing_settings(config_read_mode_fsspec_enabled=False)
+        super().parse_arguments(parser, args)
+
     def before_instantiate_classes(self) -> None:
         """Derives the accumulation from global batch, micro-batch and ranks, so they cannot contradict each other."""
         trainer, data = self.config.trainer, self.config.data
@@ -137,7 +145,27 @@ def fit(args: Sequence[str]) -> None:
     run = Path(cli.config.run)
     checkpoint = _where_to_begin(run, cli.config.ckpt_path)
     cli.model.resume_from = None if checkpoint is None else Path(checkpoint)
+    if checkpoint is not None and cli.trainer.is_global_zero:
+        Console(stderr=True).print(f"Going on from {checkpoint}", soft_wrap=True)
     cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
+    if cli.trainer.is_global_zero:
+        Console(stderr=True).print(_ending(run, cli.datamodule), soft_wrap=True)
+
+
+def _ending(run: Path, data: ShardDataModule) -> str:
+    """Returns where a training ended, and what can be done with it."""
+    complete = checkpoints(run)
+    newest, best = complete[-1] if complete else None, best_of(complete)
+    if newest is None:
+        return f"{run}: done, and nothing was saved."
+    told = f"Newest checkpoint: {newest.name}."
+    if data.first_step >= data.steps:
+        told = (
+            f"The run stands at its last step, {data.steps}: nothing was left to do. More --data.epochs go on. {told}"
+        )
+    if best is not None and best != newest:
+        told += f" Best: {best.name} (validation loss {validation_loss(best):.4f}; {run}/checkpoints/best)."
+    return f"{told} Next: cxr export {run} --out MODEL"
 
 
 def open_cli(args: Sequence[str], cli_class: type[FitCli] = FitCli) -> FitCli:
@@ -218,4 +246,5 @@ _NOTHING_TO_MEND = (
     ".*does not have many workers.*",
     ".*in eval mode at the start of training.*",
     ".*smaller than the logging interval.*",
+    ".*You have overridden .on_after_batch_transfer. in .LightningModule.*",  # ours is the only one
 )

@@ -13,7 +13,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from cxr_lightning import __version__
-from cxr_lightning.checkpoint.runs import write_provenance
+from cxr_lightning.checkpoint.runs import newest_checkpoint, write_provenance
 from cxr_lightning.model.trainable import table
 
 _RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")
@@ -43,25 +43,16 @@ class Record(pl.Callback):
                 f"({pl_module.inherits.stage}, {pl_module.inherits.checkpoint().name}): {names} ..."
             )
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Says where the training ended, and what can be done with it."""
-        if not trainer.is_global_zero:
-            return
-        data: Any = trainer.datamodule
-        told = f"Step {trainer.global_step} of {data.steps}."
-        if data.first_step >= data.steps:
-            told = f"The run stands at its last step, {data.steps}: nothing was left to do. More --data.epochs go on."
-        loss = trainer.callback_metrics.get("validate/loss")
-        told += "" if loss is None else f" Validation loss {float(loss):.4f}."
-        Console(stderr=True).print(f"{told} Next: cxr export {self.run} --out MODEL")
-
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Says how an interrupted training goes on."""
         if trainer.is_global_zero and isinstance(exception, KeyboardInterrupt):
-            Console(stderr=True).print(
-                f"Stopped after step {trainer.global_step}. The same command with --ckpt_path auto goes on from the "
-                f"newest checkpoint (one every --checkpoint.every_n_steps steps)."
+            newest = newest_checkpoint(self.run)
+            onward = (
+                f"The same command with --ckpt_path auto goes on from {newest.name}."
+                if newest is not None
+                else "There is no checkpoint yet (--checkpoint.every_n_steps), so a run begins anew."
             )
+            Console(stderr=True).print(f"Stopped after step {trainer.global_step}. {onward}", soft_wrap=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Says how long the training is and where it begins, once a resumed run knows its place."""

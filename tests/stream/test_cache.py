@@ -128,17 +128,25 @@ def test_a_failed_fetch_leaves_nothing(tmp_path):
 
 
 def test_a_run_larger_than_the_cache_and_a_full_disk_are_no_reason_to_stop(tmp_path, monkeypatch, caplog):
+    """Then runs cannot be kept, and the reader asks for samples alone: a whole run for each would be 64 transfers."""
     cache = RunCache(tmp_path / "runs", 50)
-    assert cache.read("a", 100, 7, 3, lambda: content("a", 100)) == content("a", 100)[7:10]
+    assert cache.read("a", 100, 7, 3, lambda: content("a", 100)) is None
     assert used(cache.folder) == 0
     cache = RunCache(tmp_path / "runs", 1000)
+    fetched = []
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "ftruncate", full)
-    for name in "ab":
-        assert cache.read(name, 100, 7, 3, lambda name=name: content(name, 100)) == content(name, 100)[7:10]
+    def fetch(name):
+        fetched.append(name)
+        return content(name, 100)
+
+    monkeypatch.setattr("cxr_lightning.stream.cache._write", full)
+    assert cache.read("a", 100, 7, 3, lambda: fetch("a")) == content("a", 100)[7:10]
+    for name in "abcb":
+        assert cache.read(name, 100, 7, 3, lambda name=name: fetch(name)) is None
+    assert fetched == ["a"]
     assert caplog.text.count("No space left on device") == 1
 
 
@@ -150,3 +158,34 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path):
         RunCache(tmp_path / "runs", 0)
     made = RunCache(tmp_path / "mine" / "runs", 1).folder
     assert made.stat().st_mode & 0o777 == made.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_others_made_or_may_write_is_not_used(tmp_path):
+    (tmp_path / "runs").mkdir(mode=0o700)
+    (tmp_path / "runs").chmod(0o777)
+    with pytest.raises(CacheError, match="not a folder of yours alone"):
+        RunCache(tmp_path / "runs", 1000)
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "runs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CacheError, match="not a folder of yours alone"):
+        RunCache(tmp_path / "other" / "runs", 1000)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_root_too_refuses_a_folder_of_another_user(tmp_path):
+    (tmp_path / "runs").mkdir(mode=0o700)
+    os.chown(tmp_path / "runs", 1234, 1234)
+    with pytest.raises(CacheError, match="not a folder of yours alone"):
+        RunCache(tmp_path / "runs", 1000)
+
+
+def test_a_broken_disk_makes_no_sample_bad(tmp_path, monkeypatch):
+    cache = RunCache(tmp_path / "runs", 1000)
+    assert cache.read("a", 100, 7, 3, lambda: content("a", 100)) == content("a", 100)[7:10]
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", read_only)
+    assert cache.read("a", 100, 7, 3, lambda: content("a", 100)) == content("a", 100)[7:10]

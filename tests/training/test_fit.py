@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -255,3 +258,24 @@ def test_a_checkpoint_of_another_run_is_not_mixed_in(runs, shards, tmp_path, cap
     same = [*options(2, shards, run), "--model.init_from", str(runs["stage1"]), "--trainer.devices", "1"]
     told = refusal(capfd, *same, "--ckpt_path", str(newest_checkpoint(runs["stage2"])))
     assert "would mix two" in told
+
+
+def test_a_url_is_a_place_and_no_configuration(shards, parts, tmp_path, capfd):
+    """Lightning would have the parser fetch a URL and read what comes, here a page that lists the folder, as YAML."""
+    handler = functools.partial(QuietHandler, directory=str(shards))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        arguments = [*short(shards, tmp_path / "run", parts), "--data.cache", str(tmp_path / "cache")]
+        arguments[arguments.index("--data.shards") + 1] = url
+        told = refusal(capfd, *arguments)
+        server.shutdown()
+    assert "its server ignores range requests" in told
+    assert "<" not in told.partition("cxr fit:")[2]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Lists folders, knows no ranges, says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
