@@ -2,6 +2,7 @@
 
 python -m tests.zygote reads requests as lines of JSON and answers each with a line:
 {"start": [arguments of cxr fit], "ranks": 2, "log": "FILE", "seen": "FOLDER",
+ "apart": {"1": [more arguments of rank 1]},
  "die": {"at": "publish", "call": 3, "rank": 0}, "full": {"rank": 1, "bytes": 9000}}
   -> {"group": 1234}: a process group of that many ranks. `seen` asks for the keys of every step's samples, `die` for
   SIGKILL at the n-th call of a function on the way through a save, `full` for no room for larger files.
@@ -104,7 +105,7 @@ def _become_rank(request: dict, rank: int, port: int) -> None:
             _die_at(*DEATHS[death["at"]], death["call"])
         from cxr_lightning.training.fit import fit
 
-        fit(request["start"])
+        fit([*request["start"], *request.get("apart", {}).get(str(rank), [])])
         code = 0
     except BaseException:
         import traceback

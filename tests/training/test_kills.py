@@ -184,3 +184,16 @@ def test_a_full_disk_on_one_rank_ends_the_run_on_all_and_loses_nothing(zygote, p
     assert not list((root / name / "checkpoints").glob("*.partial"))
     assert zygote.wait(zygote.start(arguments(place, name, 8, *more), 2, log)) == [0, 0]  # with room again
     assert newest_checkpoint(root / name) == checkpoint_folder(root / name, 8)
+
+
+@pytest.mark.ranks
+def test_ranks_that_found_different_checkpoints_refuse_to_begin(zygote, place):
+    """A disk that one node sees late: trained on, the ranks would stand at two places of the stream."""
+    whole = run_whole(zygote, place, "seen late", 4)
+    log = place[0] / "apart.log"
+    apart = {str(rank): ["--ckpt_path", str(checkpoint_folder(whole, step))] for rank, step in enumerate((4, 3))}
+    codes = zygote.wait(zygote.start(arguments(place, "apart", 8), 2, log, apart=apart))
+    assert codes == [1, 1]
+    assert "RanksDisagreeError" in log.read_text()
+    assert "rank 0: step-0000004" in log.read_text()
+    assert not (place[0] / "apart" / "metrics.jsonl").exists()
