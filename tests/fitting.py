@@ -12,10 +12,21 @@ ROOT = Path(__file__).parent.parent
 STAGES = {1: "configs/stage1.yaml", 2: "configs/stage2.yaml"}
 
 
+LAUNCHED = (
+    "MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE",
+)  # fmt: skip
+"""What a fit inside this process leaves in the environment; whoever inherited it would take its port for its own."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Returns the environment of a process that starts ranks of its own."""
+    return {**{name: value for name, value in os.environ.items() if name not in LAUNCHED}, **more}
+
+
 def cxr(*args: object, check: bool = True, seconds: float = 300) -> subprocess.CompletedProcess[str]:
     """Runs a verb in a process of its own."""
     command = [sys.executable, "-m", "cxr_lightning", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, env=environment())
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -56,6 +67,6 @@ def run_ranks(ranks: int, fits: list[list[str]], folder: Path) -> None:
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     command = [sys.executable, *launch, "tests/ranks.py", str(listed)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=500, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command, capture_output=True, text=True, timeout=500, cwd=ROOT, env=environment(PYTHONPATH=str(ROOT))
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]

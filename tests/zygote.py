@@ -21,7 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.fitting import ROOT
+from tests.fitting import ROOT, environment
 
 DEATHS = {
     "file": ("cxr_lightning.checkpoint.manifest", "entry"),
@@ -39,10 +39,10 @@ class Zygote:
     """The forking process, seen from a test."""
 
     def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        clean = environment(PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
         command = [sys.executable, "-m", "tests.zygote"]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=clean, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def start(self, arguments: list[str], ranks: int, log: Path, **more: object) -> int:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from cxr_lightning.checkpoint.runs import checkpoints, newest_checkpoint, open_run, step_of
 from cxr_lightning.cli import run as cli
 from cxr_lightning.model import tiny
-from tests.fitting import ROOT, cxr, losses, options, run_ranks
+from tests.fitting import LAUNCHED, ROOT, cxr, losses, options, run_ranks
 
 LONG = ["--data.epochs", "6", "--trainer.max_steps", "24", "--checkpoint.every_n_steps", "4", "--checkpoint.keep", "9"]
 
@@ -96,7 +96,11 @@ def test_only_what_learns_is_saved(runs):
 
 def refusal(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Returns the message with which `cxr fit` refuses."""
-    assert cli(["fit", *arguments]) == 1
+    try:
+        assert cli(["fit", *arguments]) == 1
+    finally:
+        for name in LAUNCHED:
+            os.environ.pop(name, None)
     return capfd.readouterr().err
 
 
