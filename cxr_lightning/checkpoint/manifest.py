@@ -5,13 +5,13 @@ It is written last; without it nothing is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
 from cxr_lightning.checkpoint.publish import sync
+from cxr_lightning.shards.rows import digest_of
 
 NAME = "manifest.json"
 
@@ -35,7 +35,7 @@ class Entry(TypedDict):
 def entry(path: Path) -> Entry:
     """Describes a written file, which is on disk by then; every rank does so for its own."""
     sync(path)
-    return Entry(bytes=path.stat().st_size, sha256=digest(path))
+    return Entry(bytes=path.stat().st_size, sha256=digest_of(path))
 
 
 def write(folder: Path, entries: Mapping[str, Entry]) -> None:
@@ -71,14 +71,8 @@ def verify(folder: Path) -> None:
     if not is_complete(folder):
         raise DamagedCheckpointError(f"{folder} is not complete. Remedy: resume from an earlier step of the same run.")
     for name, saved in json.loads((folder / NAME).read_text())["files"].items():
-        if digest(folder / name) != saved["sha256"]:
+        if digest_of(folder / name) != saved["sha256"]:
             raise DamagedCheckpointError(
                 f"{folder / name} is not what was saved (its checksum differs). "
                 f"Remedy: delete {folder} and resume from an earlier step."
             )
-
-
-def digest(path: Path) -> str:
-    """Returns the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -155,10 +155,10 @@ class _Part:
     kinds: frozenset[str]
 
 
-def empty_like(tensor: Tensor, step: int) -> dict[str, Tensor]:
-    """Returns AdamW's state of a flat tensor, as torch would have made it at the first step, counted to `step`."""
+def empty_like(tensor: Tensor) -> dict[str, Tensor]:
+    """Returns AdamW's state of a flat tensor as torch makes it at the first step."""
     return {
-        "step": torch.tensor(float(step), dtype=torch.float32),
+        "step": torch.tensor(0.0, dtype=torch.float32),
         "exp_avg": torch.zeros_like(tensor, memory_format=torch.preserve_format),
         "exp_avg_sq": torch.zeros_like(tensor, memory_format=torch.preserve_format),
     }

@@ -1,6 +1,6 @@
-"""Where a run stands, as JSON: step, stream, schedules, loss scale. Readable by a person; nothing is unpickled.
+"""Where a run stands, as JSON: step, stream, loss scale, callbacks. Readable by a person; nothing is unpickled.
 
-JSON keeps float64 exactly (shortest text that reads back the same), so schedules go on bit-equal.
+JSON keeps float64 exactly (shortest text that reads back the same), so what is summed goes on bit-equal.
 """
 
 from __future__ import annotations
@@ -22,15 +22,6 @@ class PositionError(ValueError):
     """A position cannot be written as JSON, or was written by another version."""
 
 
-def write(path: Path, position: dict[str, Any]) -> None:
-    """Writes a position.
-
-    Raises:
-        PositionError: If something in it is neither plain data nor a small tensor.
-    """
-    path.write_text(text(position) + "\n")
-
-
 def text(position: dict[str, Any]) -> str:
     """Returns a position as JSON.
 
@@ -38,7 +29,7 @@ def text(position: dict[str, Any]) -> str:
         PositionError: If something in it is neither plain data nor a small tensor.
     """
     try:
-        return json.dumps({"schema": SCHEMA, **position}, indent=1, default=_plain)
+        return json.dumps({"schema": SCHEMA, **position}, indent=1, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
         raise PositionError(
             f"The state of a callback cannot be written as JSON ({error}). Remedy: let its state_dict() return "

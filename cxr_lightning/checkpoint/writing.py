@@ -81,7 +81,7 @@ class Writer:
         if self._error is not None:
             error, self._error = self._error, None
             if seconds is None:  # all ranks are on their way here: one that left at once would break another's step
-                self._gather("")
+                gather("", self._group)
             raise error
 
     def _guarded(self, final: Path, files: Files, after: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class Writer:
         partial = final.with_name(final.name + ".partial")
         try:
             self.agree(lambda: _empty(partial) if self.rank == 0 else None)
-            entries = self._gather(self.agree(lambda: _write_files(partial, files)))
+            entries = gather(self.agree(lambda: _write_files(partial, files)), self._group)
             self.agree(lambda: _finish(partial, final, entries, after) if self.rank == 0 else None)
         except CheckpointNotWrittenError:
             if self.rank == 0:
@@ -113,18 +113,24 @@ class Writer:
             result = action()
         except Exception as error:
             failure = f"rank {self.rank}: {type(error).__name__}: {error}"
-        failures = [each for each in self._gather(failure) if each]
+        failures = [each for each in gather(failure, self._group) if each]
         if failures:
             raise _not_written("; ".join(failures))
         return cast(_Result, result)
 
-    def _gather(self, mine: _Result) -> list[_Result]:
-        """Returns what each rank has."""
-        if self._group is None:
-            return [mine]
-        everyones: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(everyones, mine, group=self._group)
-        return everyones
+
+def gather(mine: _Result, group: Any = None) -> list[_Result]:
+    """Returns what each rank has, in their order; all ranks call it together.
+
+    Args:
+        mine: What this rank has.
+        group: The process group; the usual one if not given.
+    """
+    if not dist.is_initialized():
+        return [mine]
+    everyones: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(everyones, mine, group=group)
+    return everyones
 
 
 def _not_written(why: str) -> CheckpointNotWrittenError:

@@ -8,6 +8,8 @@ an image is the model family's business.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,28 @@ def encode(gray: Gray, format: Format, quality: int = 95) -> bytes:
     return buffer.getvalue()
 
 
+@contextmanager
+def opened(data: bytes, most_pixels: int = MOST_PIXELS) -> Iterator[Image.Image]:
+    """Open a PNG or JPEG, sized by its header; no other format is tried, and one that is cut off will not decode.
+
+    Args:
+        data: The file's content.
+        most_pixels: Refuse larger images.
+
+    Yields:
+        The image, of which no pixel is decoded yet.
+
+    Raises:
+        ImageError: It is too large.
+        OSError: It is of another kind.
+    """
+    # A process-wide switch of Pillow that other libraries turn on; with it, cut-off files pass as images.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+        check_size(*image.size, most_pixels)
+        yield image
+
+
 def is_plain(image: Image.Image) -> bool:
     """Tell whether an opened image is 8-bit gray or colour as it stands: no transparency, not turned by its EXIF.
 
@@ -116,9 +140,7 @@ def open_stored(data: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
         ImageError: It is too large.
         OSError, SyntaxError, ValueError: Whatever Pillow raises, if it is damaged or cut off.
     """
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-        check_size(*image.size, most_pixels)
+    with opened(data, most_pixels) as image:
         if is_plain(image):
             return image.convert("RGB")
         return Image.fromarray(_to_gray(ImageOps.exif_transpose(image))).convert("RGB")
@@ -155,11 +177,8 @@ def check_size(width: int, height: int, most_pixels: int) -> None:
 
 
 def _load_picture(data: bytes, most_pixels: int) -> Gray:
-    # A process-wide switch of Pillow that other libraries turn on; with it, cut-off files pass as images.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            check_size(*image.size, most_pixels)
+        with opened(data, most_pixels) as image:
             image.load()
             return _to_gray(ImageOps.exif_transpose(image))
     except ImageError:

@@ -10,9 +10,7 @@ import hashlib
 import json
 import os
 import re
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +31,6 @@ from cxr_lightning.shards.contract import (
     ShardRecord,
     SplitRecord,
 )
-from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.rows import (
     Rows,
     ShardRows,
@@ -48,11 +45,7 @@ from cxr_lightning.shards.splitindex import SplitIndex
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.study import SPLITS, Split
 
-__all__ = ["ShardIndex", "SplitIndex", "fingerprint_of", "read_index", "verify", "write_index"]
-
-_MOST_TOLD = 10
-_AT_ONCE = 16
-"""Sizes of remote shards asked for at a time: each is an answer away, and a set has thousands."""
+__all__ = ["ShardIndex", "SplitIndex", "fingerprint_of", "read_index", "write_index"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +121,7 @@ def write_index(
     samples = {split: sum(len(shard.rows.get(split, ())) for shard in shards) for split in SPLITS}
     parts = np.split(rows, np.cumsum(list(samples.values()))[:-1])
     patients = {split: patients_of(part) for split, part in zip(SPLITS, parts, strict=True)}
-    _refuse_shared(str(root), patients.values())
+    refuse_shared(str(root), patients.values())
     root.mkdir(parents=True, exist_ok=True)
     partial = root / f"{ROWS_NAME}.partial"
     with partial.open("wb") as file:
@@ -191,38 +184,6 @@ def read_index(location: str | Path, cache: Path | None = None) -> ShardIndex:
     )
 
 
-def verify(index: ShardIndex, *, digests: bool = True) -> None:
-    """Hold an index against its shards.
-
-    Args:
-        index: The index, as `read_index` gives it.
-        digests: Also read every byte and compare SHA-256 and the samples' CRC-32, and see that no patient is in two
-            splits; else the rows' digest, and the shards' presence and size.
-
-    Raises:
-        ShardError: Something differs; the message lists what.
-        StorageError: Something cannot be reached.
-    """
-    verify_rows(index)
-    locations = index.locations
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        found = list(threads.map(_size_found, locations))
-    wrong = [
-        complaint
-        for location, shard, size in zip(locations, index.shards, found, strict=True)
-        for complaint in _complaints(index, location, shard, size, digests)
-    ]
-    if wrong:
-        more = f"\n  and {len(wrong) - _MOST_TOLD} more" if len(wrong) > _MOST_TOLD else ""
-        told = "".join(f"\n  {complaint}" for complaint in wrong[:_MOST_TOLD])
-        raise ShardError(
-            f"{index.root}: shards differ from {INDEX_NAME}; copy them again (a new index would call the damage good):"
-            f"{told}{more}"
-        )
-    if digests:
-        _refuse_shared(index.root, [patients_of(index.split(split).rows) for split in SPLITS])
-
-
 def fingerprint_of(shards: Iterable[ShardRecord], rows: str, members: MembersRecord | None) -> str:
     """Digest all that decides what is read under which number; where the shards lie does not.
 
@@ -244,7 +205,16 @@ def _record(shard: ShardRows) -> ShardRecord:
     return ShardRecord(name=shard.name, bytes=shard.bytes, sha256=shard.sha256, samples=counts)
 
 
-def _refuse_shared(where: str, splits: Iterable[NDArray[np.bytes_]]) -> None:
+def refuse_shared(where: str, splits: Iterable[NDArray[np.bytes_]]) -> None:
+    """Refuse a patient who is in two splits.
+
+    Args:
+        where: Whose splits they are.
+        splits: Each split's different patients.
+
+    Raises:
+        ShardError: There is one.
+    """
     patient = shared_patient(splits)
     if patient is not None:
         raise ShardError(
@@ -316,47 +286,3 @@ def _check_record(path: str, record: IndexRecord) -> None:
             raise ShardError(f"{path}: the shards' samples of {split} do not add up; make it again by: cxr index")
     if fingerprint_of(record["shards"], record["rows"]["sha256"], record["members"]) != record["fingerprint"]:
         raise ShardError(f"{path}: its fingerprint does not fit its shards; was it edited? Make it again by: cxr index")
-
-
-def verify_rows(index: ShardIndex) -> None:
-    """See that the rows are those that the index was written with; reads the file once, 0.2 s for a million samples.
-
-    Args:
-        index: The index, as `read_index` gives it.
-
-    Raises:
-        ShardError: They are not.
-    """
-    location = storage.join(index.root, ROWS_NAME)
-    if not storage.is_remote(location) and digest_of(Path(location)) != index.rows_sha256:  # remote ones: when opened
-        raise ShardError(
-            f"{location}: not the file that {INDEX_NAME} was written with; copy both again, or make them again by: "
-            "cxr index"
-        )
-
-
-def _size_found(location: str) -> int | None:
-    try:
-        return storage.size_of(location)
-    except StorageError as error:
-        if error.missing:
-            return None
-        raise
-
-
-def _complaints(index: ShardIndex, location: str, shard: ShardRecord, size: int | None, digests: bool) -> Iterator[str]:
-    if size is None:
-        yield f"{shard['name']}: missing"
-    elif size != shard["bytes"]:
-        yield f"{shard['name']}: {size} bytes, and the index says {shard['bytes']}"
-    elif digests and storage.digest(location) != shard["sha256"]:
-        bad = list(_damaged(index, location))
-        yield f"{shard['name']}: SHA-256 differs; damaged: {', '.join(bad[:5]) or 'bytes outside every sample'}"
-
-
-def _damaged(index: ShardIndex, location: str) -> Iterator[str]:
-    number = index.locations.index(location)
-    for row in index.rows[index.rows["shard"] == number]:
-        if zlib.crc32(storage.read_range(location, int(row["offset"]), int(row["size"]))) != row["crc32"]:
-            key = row["key"].decode()
-            yield f"sample {key if index.members is None else hashed(key, 'study')}"

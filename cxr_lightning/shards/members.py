@@ -7,7 +7,6 @@ tars do not know stays empty.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from PIL import Image
 
 from cxr_lightning.reports.conversations import Said, converse
 from cxr_lightning.shards.contract import IMAGE_MARK, SCHEMA, MembersRecord, SampleRecord, ShardError, ViewRecord
-from cxr_lightning.shards.images import MOST_PIXELS, ImageError, check_size
+from cxr_lightning.shards.images import ImageError, opened
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.shards.tar import entries
 from cxr_lightning.study import Split
@@ -197,8 +196,7 @@ def _inside(value: Any, path: list[str], name: str, what: str) -> str:
 def _looked_at(data: bytes) -> tuple[str, int, int]:
     """Read an image's header: a million samples are indexed in minutes, not decoded in hours."""
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            check_size(*image.size, MOST_PIXELS)
+        with opened(data) as image:
             return str(image.format), image.width, image.height
     except ImageError as error:
         raise MemberError("image unusable", str(error)) from None

@@ -17,6 +17,10 @@ from cxr_lightning.shards.sample import RawSample, parse_sample
 from cxr_lightning.study import Split
 
 
+class ChecksumError(ShardError):
+    """A sample's bytes are not those that the index was made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class SplitIndex:
     """The samples of one split, by number, in the order of shards and offsets.
@@ -114,11 +118,12 @@ class SplitIndex:
             block: What its shard holds from `offset`, `size` bytes.
 
         Raises:
-            ShardError: They are not what the index lists.
+            ChecksumError: They are not what the index lists.
+            ShardError: They are no sample.
         """
         where = f"{storage.shown(self.location(number))}, sample {self.label(number)}"
         if zlib.crc32(block) != int(self.crc32[number]):  # a flipped bit would otherwise train as a grey lung
-            raise ShardError(
+            raise ChecksumError(
                 f"{where}: not what the index lists (its checksum differs). Remedy: copy the shard again; if the tar "
                 "was changed on purpose, make the index again: cxr index"
             )

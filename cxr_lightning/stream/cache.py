@@ -191,13 +191,9 @@ def _claimed(partial: Path) -> Iterator[int]:
         os.close(file)  # finished, or cleaned away, while this process waited: the lock is on what no longer is there
     try:
         yield file
-        if _is(partial, file):
-            partial.unlink()
-    except BaseException:
-        if _is(partial, file):
-            partial.unlink()
-        raise
     finally:
+        if _is(partial, file):  # it was not finished
+            partial.unlink()
         os.close(file)
 
 

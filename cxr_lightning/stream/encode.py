@@ -149,7 +149,7 @@ class Encoder:
             return [], {}, {}
         if self.pixels.late:
             return [self.pixels.decode(file) for file in files], {}, self.pixels.outline(len(files))
-        vision = dict(self.processor.image_processor(images=[_picture(file) for file in files], return_tensors="pt"))
+        vision = dict(self.processor.image_processor(images=list(map(open_stored, files)), return_tensors="pt"))
         return [], vision, vision
 
     def _expand(self, pieces: list[Piece], vision: dict[str, Tensor]) -> list[Piece]:
@@ -185,8 +185,4 @@ class Encoder:
 
 def images(sample: RawSample) -> list[Image.Image]:
     """Decodes a sample's views in their stored order, as RGB because every tower was trained on three channels."""
-    return [_picture(file) for file in sample.images.values()]
-
-
-def _picture(file: bytes) -> Image.Image:
-    return open_stored(file)
+    return list(map(open_stored, sample.images.values()))

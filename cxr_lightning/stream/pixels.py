@@ -10,7 +10,6 @@ batch. Whether this equals the processor bit for bit is tried on images before i
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile
+from PIL import Image
 from torch import Tensor
 
-from cxr_lightning.shards.images import MOST_PIXELS, check_size, is_plain, open_stored
+from cxr_lightning.shards.images import MOST_PIXELS, is_plain, open_stored, opened
 
 try:
     import simplejpeg
@@ -66,9 +65,7 @@ class Pixels:
             ImageError: If it is too large.
             OSError, SyntaxError, ValueError: Whatever Pillow raises, if it is damaged or cut off.
         """
-        ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as picture:
-            check_size(*picture.size, MOST_PIXELS)
+        with opened(data, MOST_PIXELS) as picture:
             if not is_plain(picture):
                 return torch.from_numpy(np.array(open_stored(data))).permute(2, 0, 1)
             stored = picture.size

@@ -13,7 +13,6 @@ from collections import OrderedDict
 from typing import BinaryIO
 
 from cxr_lightning.shards import storage
-from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.shards.splitindex import SplitIndex
 from cxr_lightning.shards.storage import StorageError
@@ -27,10 +26,6 @@ _ANNOUNCED = 4096
 """Runs remembered as announced: those of several windows."""
 _GAP = 1 << 19
 """Bytes of others between two samples of a run that are fetched along: a request costs more than half a megabyte."""
-
-
-class ChecksumError(ShardError):
-    """A sample's bytes are not those that the index was made of."""
 
 
 class ShardReader:
@@ -62,12 +57,7 @@ class ShardReader:
         which, row = self.samples.locate(number)
         split = self.samples.splits[which]
         block = self._block(number, split, row) if self.cache is None else self._cached(number, split, row, self.cache)
-        try:
-            return split.parse(row, block)
-        except ShardError as error:
-            if _damaged(split, row, block):
-                raise ChecksumError(str(error)) from None
-            raise
+        return split.parse(row, block)
 
     def _block(self, number: int, split: SplitIndex, row: int) -> bytes:
         location, offset, size = split.location(row), int(split.offset[row]), int(split.size[row])

@@ -13,7 +13,8 @@ import numpy as np
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.index import ShardIndex, read_index, verify, verify_rows
+from cxr_lightning.shards.index import ShardIndex, read_index
+from cxr_lightning.shards.verification import verify, verify_rows
 from cxr_lightning.stream.cache import private
 from cxr_lightning.stream.mixture import Mixture, WeightError
 from cxr_lightning.stream.order import Endless, Order

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.splitindex import ChecksumError
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.encode import AnswerLostError
-from cxr_lightning.stream.reader import ChecksumError
 from cxr_lightning.study import Split
 
 UNREADABLE = (ShardError, StorageError, OSError)

@@ -9,6 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def stepped(trainer: Any, batch_idx: int) -> bool:
+    """Returns whether an optimizer step ended with a micro-batch."""
+    return bool((batch_idx + 1) % trainer.accumulate_grad_batches == 0)
+
+
 def loops_after(fresh: dict[str, Any], step: int, accumulation: int) -> dict[str, Any]:
     """Returns the state of Lightning's fit loop after a step and all that belongs to it.
 

@@ -18,6 +18,7 @@ import lightning.pytorch as pl
 import torch
 
 from cxr_lightning.stream.rows import Batch
+from cxr_lightning.training.counters import stepped
 
 if TYPE_CHECKING:
     from cxr_lightning.training.quarantine import Quarantine
@@ -107,9 +108,7 @@ class Monitor(pl.Callback):
         """
         if trainer.is_global_zero:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            aside = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
-            aside.write_text("".join(f"{line}\n" for line in kept_lines(self.file, trainer.global_step)))
-            aside.replace(self.file)
+            rewind(self.file, trainer.global_step)
         self._logged_at = time.perf_counter()
 
     def on_train_batch_start(
@@ -130,8 +129,9 @@ class Monitor(pl.Callback):
     ) -> None:
         """Logs at the end of every n-th optimizer step, and of the last."""
         self.window.loss_sum += float(outputs["loss_sum"])
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and (trainer.is_last_batch or trainer.global_step % trainer.log_every_n_steps == 0):
+        if stepped(trainer, batch_idx) and (
+            trainer.is_last_batch or trainer.global_step % trainer.log_every_n_steps == 0
+        ):
             self._log(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -193,6 +193,13 @@ def figures(total: Window, seconds: float, ranks: int, before: Window | None = N
         "data/truncated": counted.truncated,
         "data/skipped": counted.skipped,
     }
+
+
+def rewind(file: Path, step: int) -> None:
+    """Drops the lines past a step, whole or not at all; see `kept_lines`."""
+    aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    aside.write_text("".join(f"{line}\n" for line in kept_lines(file, step)))
+    aside.replace(file)
 
 
 def kept_lines(file: Path, step: int) -> list[str]:

@@ -133,7 +133,7 @@ def make_state(engine: Any, names: dict[int, str]) -> None:
     state = engine.basic_optimizer.state
     for each in stretches(engine, names):
         if "exp_avg" not in state[each.tensor]:
-            state[each.tensor] = empty_like(each.tensor.data, step=0)
+            state[each.tensor] = empty_like(each.tensor.data)
 
 
 def set_steps(engine: Any, names: dict[int, str], step: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.stream.skipped import Skipped, allowed
-from cxr_lightning.training.monitor import kept_lines
+from cxr_lightning.training.monitor import rewind
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,7 @@ class Quarantine(pl.Callback):
         """Drops lines past the step from which a resumed run goes on: those steps are made again."""
         self._pending = []
         if trainer.is_global_zero and self.file.exists():
-            aside = self.file.with_name(f"{self.file.name}.{os.getpid()}.partial")
-            aside.write_text("".join(f"{line}\n" for line in kept_lines(self.file, trainer.global_step)))
-            aside.replace(self.file)
+            rewind(self.file, trainer.global_step)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -111,7 +109,7 @@ class Quarantine(pl.Callback):
         Raises:
             TooManyBadSamplesError: If they are too many by now.
         """
-        seen = sorted(_over_ranks(self._pending))
+        seen = sorted(chain.from_iterable(gather(self._pending)))
         self._pending = []
         if not seen:
             return
@@ -150,11 +148,3 @@ class Quarantine(pl.Callback):
                     f"--data.max_bad={data.max_bad:g} allows {most}. {self.file} lists them. Remedy: mend or copy "
                     f"again what is listed and go on by --ckpt_path auto, or raise --data.max_bad:{lines}{more}"
                 )
-
-
-def _over_ranks(pending: list[_Seen]) -> list[_Seen]:
-    if not torch.distributed.is_initialized():
-        return pending
-    gathered: list[list[_Seen]] = [[] for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather_object(gathered, pending)
-    return list(chain.from_iterable(gathered))

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from cxr_lightning.checkpoint import manifest
 from cxr_lightning.checkpoint.position import VALIDATE_LOSS, validation_loss
 from cxr_lightning.checkpoint.runs import best_of, checkpoint_folder, checkpoints, retain, sweep
+from cxr_lightning.checkpoint.writing import gather
+from cxr_lightning.shards.rows import digest_of
 from cxr_lightning.stream.rows import Batch
+from cxr_lightning.training.counters import stepped
 from cxr_lightning.training.validating import ValidateEvery
 
 log = logging.getLogger(__name__)
@@ -58,11 +60,8 @@ class SaveCheckpoints(Checkpoint):
             RanksDisagreeError: If they do not.
         """
         chosen = pl_module.resume_from
-        mine = "none" if chosen is None else f"{chosen.name} {manifest.digest(chosen / manifest.NAME)[:12]}"
-        everyones = [mine]
-        if torch.distributed.is_initialized():
-            everyones = [""] * trainer.world_size
-            torch.distributed.all_gather_object(everyones, mine)
+        mine = "none" if chosen is None else f"{chosen.name} {digest_of(chosen / manifest.NAME)[:12]}"
+        everyones = gather(mine)
         if len(set(everyones)) > 1:
             told = ", ".join(f"rank {rank}: {each}" for rank, each in enumerate(everyones[:8]))
             raise RanksDisagreeError(
@@ -90,8 +89,7 @@ class SaveCheckpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Saves at the end of a step, when all ranks stand at the same place; after its validation, if one is due."""
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if stepped and not self.validate.due(trainer, batch_idx) and self._due(trainer):
+        if stepped(trainer, batch_idx) and not self.validate.due(trainer, batch_idx) and self._due(trainer):
             self._loss = None
             self._save(trainer)
 

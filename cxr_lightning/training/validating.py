@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from cxr_lightning.stream.rows import Batch
+from cxr_lightning.training.counters import stepped
 
 NEVER = sys.maxsize
 
@@ -29,10 +30,9 @@ class ValidateEvery(pl.Callback):
 
     def due(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         """Returns whether a validation follows the batch that just ended."""
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         last = trainer.global_step >= trainer.datamodule.steps
         possible = trainer.datamodule.validates and trainer.enable_validation  # which is True of an empty list as well
-        return bool(possible and stepped and (last or trainer.global_step % self.steps == 0))
+        return bool(possible and stepped(trainer, batch_idx) and (last or trainer.global_step % self.steps == 0))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -30,7 +30,7 @@ def write(run, step, loss=None, background=False, text="weights"):
     writer = Writer(background)
     files = {
         "trainable.safetensors": lambda path: path.write_text(text),
-        position.NAME: lambda path: position.write(path, {"step": step, position.VALIDATE_LOSS: loss}),
+        position.NAME: lambda path: path.write_text(position.text({"step": step, position.VALIDATE_LOSS: loss})),
     }
     writer.write(checkpoint_folder(run, step), files, lambda: None)
     writer.wait()
@@ -124,14 +124,14 @@ def test_without_validation_there_is_no_best(tmp_path):
 
 def test_positions_keep_numbers_exactly(tmp_path):
     rates = [0.1 + 0.2, 1e-308, 2 / 3]
-    position.write(tmp_path / position.NAME, {"step": 7, "rates": rates})
+    (tmp_path / position.NAME).write_text(position.text({"step": 7, "rates": rates}))
     assert position.read(tmp_path)["rates"] == rates
 
 
 def test_a_callbacks_tensor_comes_back(tmp_path):
     import torch
 
-    position.write(tmp_path / position.NAME, {"best": torch.tensor([0.1, 2.0], dtype=torch.float64)})
+    (tmp_path / position.NAME).write_text(position.text({"best": torch.tensor([0.1, 2.0], dtype=torch.float64)}))
     best = position.read(tmp_path)["best"]
     assert best.dtype == torch.float64
     assert best.tolist() == [0.1, 2.0]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from cxr_lightning.shards.contract import ImageRecord, ShardError
-from cxr_lightning.shards.index import ShardIndex, read_index, verify, write_index
+from cxr_lightning.shards.index import ShardIndex, read_index, write_index
 from cxr_lightning.shards.packing import pack
 from cxr_lightning.shards.rows import Row, ShardRows, rows_of
 from cxr_lightning.shards.sample import RawSample, read_sample
 from cxr_lightning.shards.splits import Fractions
+from cxr_lightning.shards.verification import verify
 
 from .tables import table_of
 

@@ -19,10 +19,11 @@ from cxr_lightning.cli import run
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.gathering import split_named
 from cxr_lightning.shards.identity import hashed
-from cxr_lightning.shards.index import ShardIndex, read_index, verify
+from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.shards.indexing import UNUSED_NAME, index
 from cxr_lightning.shards.packing import pack
 from cxr_lightning.shards.splits import Fractions, split_of
+from cxr_lightning.shards.verification import verify
 from cxr_lightning.study import SPLITS
 
 from .tables import table_of

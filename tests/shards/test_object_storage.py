@@ -13,10 +13,11 @@ import pytest
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.index import read_index, verify
+from cxr_lightning.shards.index import read_index
 from cxr_lightning.shards.indexing import index
 from cxr_lightning.shards.packing import pack
 from cxr_lightning.shards.storage import StorageError, read_range
+from cxr_lightning.shards.verification import verify
 from tests.objects import BUCKET, s3
 
 from .conftest import DATA

@@ -11,10 +11,11 @@ import webdataset
 
 from cxr_lightning.reports.sources import Columns, SourceError
 from cxr_lightning.shards.contract import FORMATS, SampleRecord
-from cxr_lightning.shards.index import read_index, verify
+from cxr_lightning.shards.index import read_index
 from cxr_lightning.shards.packing import TooManyFlaws, pack
 from cxr_lightning.shards.sample import decode_image
 from cxr_lightning.shards.splits import Fractions, SplitConflict
+from cxr_lightning.shards.verification import verify
 from cxr_lightning.study import SPLITS
 
 from .tables import picture, row, table_of, write_table

@@ -10,7 +10,8 @@ import pytest
 import webdataset
 from PIL import Image
 
-from cxr_lightning.shards.index import read_index, verify
+from cxr_lightning.shards.index import read_index
+from cxr_lightning.shards.verification import verify
 from tests.fitting import cxr, losses, options
 
 

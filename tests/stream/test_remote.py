@@ -10,10 +10,11 @@ import pytest
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.index import read_index
+from cxr_lightning.shards.splitindex import ChecksumError
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.cache import RunCache
 from cxr_lightning.stream.order import Order
-from cxr_lightning.stream.reader import ChecksumError, ShardReader
+from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.sets import ShardSet, ShardSets
 from tests.objects import BUCKET, s3
 
