@@ -94,6 +94,8 @@ class Fetch:
             try:
                 self._lay([outcome])
             except UNUSABLE as error:
+                if self._spare is outcome:
+                    self._spare = None
                 return self._skipped(number, error)
         return outcome
 
@@ -130,7 +132,7 @@ class Fetch:
         if self._spare is None:
             # From all over the split: the first ones may all lie in one shard, and it may be that which is missing.
             numbers = np.linspace(0, len(self.reader) - 1, min(_CANDIDATES, len(self.reader)), dtype=int)
-            outcomes = (self._encode(int(number)) for number in numbers)
+            outcomes = (self._tried_alone(int(number), self._encode(int(number))) for number in numbers)
             bad = list(takewhile(lambda outcome: isinstance(outcome, Skipped), outcomes))
             if self._spare is None:
                 why = bad[0].reason if isinstance(bad[0], Skipped) else ""

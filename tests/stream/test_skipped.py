@@ -193,6 +193,9 @@ def test_a_view_that_cannot_be_resized_is_skipped_and_not_its_batch(tmp_path, en
     batch = Fetch(packed(tmp_path / "shards", [good[0], odd, good[1]]), encoder, "packed")([0, 1, 2])
     assert [each.number for each in batch["skipped"]] == [1]
     assert batch["samples"] == 2
+    alone = Fetch(packed(tmp_path / "first", [odd, good[1]]), encoder, "packed")([0])  # it is no stand-in for itself
+    assert [each.number for each in alone["skipped"]] == [0]
+    assert alone["samples"] == 0
 
 
 def test_an_answer_with_the_models_own_image_token_is_skipped(tmp_path, encoder, good):
