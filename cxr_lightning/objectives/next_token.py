@@ -11,25 +11,37 @@ changes the loss.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from cxr_lightning.model.decoder import last_hidden, output_head
 from cxr_lightning.stream.encode import IGNORED
 
 
-def next_token_sum(model: Any, inputs: Mapping[str, Any], targets_RL: Tensor) -> Tensor:
-    """Returns the summed negative log likelihood of the targets, a float32 scalar.
+class TokenLosses(NamedTuple):
+    """The loss of a micro-batch.
+
+    Attributes:
+        sum: Summed negative log likelihood, a float32 scalar that gradients flow through.
+        each_S: Negative log likelihood of each supervised token, sample after sample, without gradients.
+    """
+
+    sum: Tensor
+    each_S: Tensor
+
+
+def next_token(model: Any, inputs: Mapping[str, Any], targets_RL: Tensor) -> TokenLosses:
+    """Returns the negative log likelihood of the targets.
 
     Args:
-        model: A Hugging Face image-text-to-text model: its decoder is `model.model`, its output matrix `model.lm_head`.
+        model: A Hugging Face image-text-to-text model.
         inputs: What its forward takes.
         targets_RL: The token that follows each position, -100 where the loss does not look.
     """
-    # No cache: with one, transformers takes packed position ids for a continued sequence, and samples would see each
-    # other.
-    hidden_RLD = model.model(**inputs, use_cache=False).last_hidden_state
+    hidden_RLD = last_hidden(model, inputs)
     supervised_RL = targets_RL != IGNORED
-    logits_SV = model.lm_head(hidden_RLD[supervised_RL])
-    return cross_entropy(logits_SV.float(), targets_RL[supervised_RL], reduction="sum")
+    logits_SV = output_head(model)(hidden_RLD[supervised_RL])
+    each_S = cross_entropy(logits_SV.float(), targets_RL[supervised_RL], reduction="none")
+    return TokenLosses(each_S.sum(), each_S.detach())

@@ -48,6 +48,7 @@ class Encoded:
         vision: Else the image processor's tensors (`pixel_values`, and what the family needs beside), each with I rows
             or more.
         truncated: Whether the answer was cut at the length limit.
+        images: How many images its turns show.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Encoded:
     views: list[Tensor]
     vision: dict[str, Tensor]
     truncated: bool
+    images: int
 
     @property
     def supervised(self) -> int:
@@ -131,7 +133,7 @@ class Encoder:
                 f"Sample {sample.key}: its prompt and image alone take all {self.max_tokens} tokens. "
                 "Remedy: raise --data.max_tokens."
             )
-        return Encoded(sample.key, ids, targets, views, vision, truncated)
+        return Encoded(sample.key, ids, targets, views, vision, truncated, wanted)
 
     def _require_prompt(self, prompt: list[Piece], ids_L: NDArray[np.int64]) -> None:
         """Refuses a template whose prompt, tokenized alone, is not the beginning of the trained tokens."""

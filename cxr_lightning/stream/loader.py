@@ -80,7 +80,10 @@ class Fetch:
         if not samples:
             batch["targets_RL"].fill_(IGNORED)
             batch["supervised_in_step"] = batch["tokens"] = batch["samples"] = batch["truncated"] = 0
-            batch["keys"] = []
+            batch["keys"], batch["supervised"], batch["images"] = [], [], 0
+        pairs = zip(numbers, outcomes, strict=True)
+        kept = [int(number) for number, outcome in pairs if isinstance(outcome, Encoded)]
+        batch["sources"] = [self.reader.samples.locate(number)[0] for number in kept]
         batch["skipped"] = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
         return pin(batch) if torch.cuda.is_available() else batch
 

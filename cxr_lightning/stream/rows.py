@@ -34,7 +34,10 @@ class Batch(TypedDict):
         positions: Positions computed, padding included.
         samples: Samples in the batch.
         truncated: Samples whose answer was cut.
+        supervised: Supervised tokens of each sample, in row order, which is that of the supervised positions as well.
+        images: Images in the batch.
         keys: Keys of the samples, in row order.
+        sources: Which of the data module's sets each sample is of.
         skipped: Bad samples that were left out.
     """
 
@@ -45,7 +48,10 @@ class Batch(TypedDict):
     positions: int
     samples: int
     truncated: int
+    supervised: list[int]
+    images: int
     keys: NotRequired[list[str]]
+    sources: NotRequired[list[int]]
     skipped: NotRequired[list[Skipped]]
 
 
@@ -91,6 +97,8 @@ def collate(
         positions=targets_RL.numel(),
         samples=len(samples),
         truncated=sum(sample.truncated for sample in samples),
+        supervised=[sample.supervised for sample in samples],
+        images=sum(sample.images for sample in samples),
         keys=[sample.key for sample in samples],
     )
 

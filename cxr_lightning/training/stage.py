@@ -25,7 +25,7 @@ from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.lora import Lora
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_names, prepare
-from cxr_lightning.objectives.next_token import next_token_sum
+from cxr_lightning.objectives.next_token import next_token
 from cxr_lightning.stream.encode import TextKind
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.optim import Optim, make_optimizer
@@ -125,16 +125,17 @@ class StageModule(pl.LightningModule):
         """Returns a micro-batch's loss, scaled so that the engine's averages give the mean over the global batch."""
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
             self._step_tokens = self._sum_over_ranks(torch.tensor(float(batch["supervised_in_step"])))
-        loss_sum = next_token_sum(self.model, batch["inputs"], batch["targets_RL"])
+        losses = next_token(self.model, batch["inputs"], batch["targets_RL"])
         # Divided out again on the way to the gradient: ranks once (their mean), accumulation twice (by Lightning's loop
         # and by DeepSpeed's engine).
         averaged_over = self.trainer.world_size * self.trainer.accumulate_grad_batches**2
-        return {"loss": loss_sum * (averaged_over / self._step_tokens.clamp(min=1)), "loss_sum": loss_sum.detach()}
+        loss = losses.sum * (averaged_over / self._step_tokens.clamp(min=1))
+        return {"loss": loss, "loss_sum": losses.sum.detach(), "each_S": losses.each_S}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the validation loss."""
-        loss_sum = next_token_sum(self.model, batch["inputs"], batch["targets_RL"])
-        here = torch.tensor([float(loss_sum), float(batch["supervised_in_step"])])
+        losses = next_token(self.model, batch["inputs"], batch["targets_RL"])
+        here = torch.tensor([float(losses.sum), float(batch["supervised_in_step"])])
         self._validation = self._validation + here
 
     def on_validation_epoch_end(self) -> None:
