@@ -6,17 +6,18 @@ once by the supervised tokens of the whole global batch, so that neither packing
 changes the loss.
 """
 
-# Shapes: R rows, L positions, S supervised positions, D width, V vocabulary.
+# Shapes: R rows, L positions, S supervised positions, D width.
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from cxr_lightning.model.decoder import last_hidden, output_head
+from cxr_lightning.objectives.chunks import losses_through
 from cxr_lightning.stream.encode import IGNORED
 
 
@@ -42,6 +43,8 @@ def next_token(model: Any, inputs: Mapping[str, Any], targets_RL: Tensor) -> Tok
     """
     hidden_RLD = last_hidden(model, inputs)
     supervised_RL = targets_RL != IGNORED
-    logits_SV = output_head(model)(hidden_RLD[supervised_RL])
-    each_S = cross_entropy(logits_SV.float(), targets_RL[supervised_RL], reduction="none")
+    hidden_SD, targets_S, head = hidden_RLD[supervised_RL], targets_RL[supervised_RL], output_head(model)
+    if type(head) is nn.Linear:
+        return TokenLosses(*losses_through(head, hidden_SD, targets_S))
+    each_S = cross_entropy(head(hidden_SD).float(), targets_S, reduction="none")  # a head with more than a matrix
     return TokenLosses(each_S.sum(), each_S.detach())
