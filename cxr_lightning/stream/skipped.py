@@ -15,6 +15,7 @@ from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.splitindex import ChecksumError
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.encode import AnswerLostError
+from cxr_lightning.stream.features import FeatureRecordError
 from cxr_lightning.study import Split
 
 UNREADABLE = (ShardError, StorageError, OSError)
@@ -60,6 +61,7 @@ def reason(error: Exception) -> str:
 _REASONS: dict[type[Exception], str] = {
     ChecksumError: "checksum differs from the index",
     AnswerLostError: "prompt and image alone fill --data.max_tokens",
+    FeatureRecordError: "its features are damaged or blank",
     ShardError: "no sample of the contract",
     FileNotFoundError: "shard missing",
 }
