@@ -11,7 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+
+_QFORMER = ("blip-2", "instructblip")
 
 
 def last_hidden(model: Any, inputs: Mapping[str, Any]) -> Tensor:
@@ -19,11 +23,30 @@ def last_hidden(model: Any, inputs: Mapping[str, Any]) -> Tensor:
 
     Args:
         model: A Hugging Face image-text-to-text model.
-        inputs: What its forward takes.
+        inputs: What its forward takes; `mm_token_type_ids` tells image positions (1) from text (0) for every family
+            that asks.
     """
     # No cache: with one, transformers takes packed position ids for a continued sequence, and samples would see each
     # other.
+    if model.config.model_type in _QFORMER:
+        return _behind_qformer(model, inputs)
+    if model.config.model_type == "gemma3":  # where images are, attention runs in both directions
+        inputs = {_GEMMA_NAMES.get(name, name): value for name, value in inputs.items()}
     hidden_RLD: Tensor = model.model(**inputs, use_cache=False).last_hidden_state
+    return hidden_RLD
+
+
+_GEMMA_NAMES = {"mm_token_type_ids": "token_type_ids"}
+
+
+def _behind_qformer(model: Any, inputs: Mapping[str, Any]) -> Tensor:
+    """Runs BLIP-2's whole forward, which knows no model without head, and lets no position reach the head.
+
+    The whole one, since the query tokens hang on the outermost module: under ZeRO-3 they are there only within it.
+    """
+    nowhere = torch.empty(0, dtype=torch.long, device=inputs["input_ids"].device)
+    outputs = model(**inputs, use_cache=False, output_hidden_states=True, logits_to_keep=nowhere)
+    hidden_RLD: Tensor = outputs.language_model_outputs.hidden_states[-1]  # transformers puts the normalised one last
     return hidden_RLD
 
 

@@ -49,12 +49,20 @@ _TOWER_AND_PROJECTOR = VlmFamily(
     language=("model.language_model.", "lm_head."),
 )
 
+_QFORMER = VlmFamily(  # the Q-Former looks at the image for the language model, and stays frozen with the tower
+    vision=("vision_model.", "qformer.", "query_tokens"),
+    projector=("language_projection.",),
+    language=("language_model.",),
+)
+
 VLMS: dict[str, VlmFamily] = {
     "llava": replace(_TOWER_AND_PROJECTOR, packs=True),
     "gemma3": _TOWER_AND_PROJECTOR,
     "qwen2_vl": _QWEN,
     "qwen2_5_vl": _QWEN,
     "qwen3_vl": _QWEN,
+    "blip-2": _QFORMER,
+    "instructblip": _QFORMER,
 }
 
 
