@@ -13,10 +13,13 @@ from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.ahead import Ahead
 from cxr_lightning.stream.cache import INDEXES, RUNS, RunCache, default_folder
 from cxr_lightning.stream.encode import Encoder
+from cxr_lightning.stream.features import FeatureFolder, ShardFeatures, files_of
+from cxr_lightning.stream.lengths import Lengths, Line, fit_lines
 from cxr_lightning.stream.loader import Fetch, Place, TrainLoader, train_loader, validate_loader
 from cxr_lightning.stream.mixture import Mixture
 from cxr_lightning.stream.order import RUN, WINDOW, Batches, accumulation
 from cxr_lightning.stream.pixels import Decode
+from cxr_lightning.stream.planning import Plan, accumulation_for
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout
 from cxr_lightning.stream.sets import ShardSet, ShardSets
@@ -37,7 +40,8 @@ class ShardDataModule(pl.LightningDataModule):
         shards: Folder or URL with `index.json`; or a list of such, or of `{path, weight}`.
         global_batch: Samples an optimizer step sees over all ranks and accumulation; the number of ranks never changes
             it.
-        micro_batch: Samples a rank computes at once.
+        micro_batch: Samples a rank computes at once: on average where they are packed into rows of equal work.
+        row_tokens: Most tokens a rank computes at once, instead of `micro_batch`: the accumulation follows from it.
         epochs: Passes over the training split; may be a fraction.
         decode: `exact` for the pixels of the model's image processor; `scaled` lets JPEG decoding shrink large images.
         layout: `packed` lays samples end to end in a row, `padded` one a row; `auto` packs where the family can.
@@ -53,6 +57,8 @@ class ShardDataModule(pl.LightningDataModule):
             Without it, remote shards go to the temporary folder.
         cache_gb: Most that it may hold.
         max_bad: Share of a split's samples that may be unusable before the run stops; 0 stops at the first.
+        features: Folder with a frozen vision tower's features (`cxr features`), read instead of images; what lacks in
+            it is computed first.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class ShardDataModule(pl.LightningDataModule):
         shards: str | list[ShardSet | str],
         global_batch: int = 128,
         micro_batch: int = 16,
+        row_tokens: int | None = None,
         epochs: float = 1.0,
         decode: Decode = "exact",
         layout: Layout | str = "auto",
@@ -74,6 +81,7 @@ class ShardDataModule(pl.LightningDataModule):
         cache: str | None = None,
         cache_gb: float = 16.0,
         max_bad: float = 0.001,
+        features: str | None = None,
     ) -> None:
         super().__init__()
         if layout not in ("auto", "packed", "padded"):
@@ -81,6 +89,7 @@ class ShardDataModule(pl.LightningDataModule):
         if not 0 <= max_bad < 1:
             raise ValueError(f"--data.max_bad={max_bad} is no share. Remedy: give 0 or more, and less than 1.")
         self.shards, self.global_batch, self.micro_batch, self.epochs = shards, global_batch, micro_batch, epochs
+        self.row_tokens = row_tokens
         self.layout_wish, self.max_tokens, self.seed = layout, max_tokens, seed
         self.decode: Decode = decode
         self.validate_samples, self.validate_split = validate_samples, validate_split
@@ -93,7 +102,9 @@ class ShardDataModule(pl.LightningDataModule):
         self.batches = Batches(self.sets.order(seed, shuffle_run, shuffle_window), global_batch)
         self._require_room(shuffle_window)
         self.first_step = 0
+        self.features = None if features is None else FeatureFolder(features)
         self._encoder: Encoder | None = None
+        self._plan: Plan | None = None
 
     @property
     def steps(self) -> int:
@@ -136,15 +147,59 @@ class ShardDataModule(pl.LightningDataModule):
             )
         return "packed" if self.layout_wish != "padded" and module.packs else "padded"
 
+    @property
+    def plan(self) -> Plan:
+        """How global batches are divided into rows."""
+        assert self._plan is not None, "prepare_rows() has not run"
+        return self._plan
+
+    def prepare_rows(self, image_work: float = 0.0) -> int:
+        """Decides how global batches are divided into rows; once the model is there, and before the engine is.
+
+        Args:
+            image_work: What an image costs beside its tokens, in tokens of the language model.
+
+        Returns:
+            The accumulation: rows that each rank computes in a step.
+
+        Raises:
+            BatchArithmeticError: If global batch, micro-batch and ranks do not divide.
+            RowBudgetError: If the token budget cannot be kept.
+        """
+        assert self.trainer is not None
+        place, layout = self._place(), self.layout
+        lengths = self._lengths(place.rank)
+        if self.row_tokens is None:
+            rows = accumulation(self.global_batch, self.micro_batch, place.ranks)
+        else:
+            budget = self.row_tokens
+            rows = accumulation_for(budget, self.batches, self.steps, lengths, layout, place.ranks, image_work)
+        self._plan = Plan(lengths, layout, place.ranks, rows, image_work)
+        return rows
+
+    def _lengths(self, rank: int) -> Lengths:
+        """Estimates on rank 0 for all: storage that fails one rank for a moment must not give it another plan."""
+        assert self.trainer is not None
+        samples = self.sets.samples("train")
+        found: tuple[Line, ...] | ValueError = ()
+        if rank == 0:
+            reader = ShardReader(samples)  # without the cache, which would fetch whole runs for one sample each
+            try:
+                found = fit_lines(samples, lambda number: len(self.encoder(reader[number]).ids_L))
+            except ValueError as error:
+                found = error
+        found = self.trainer.strategy.broadcast(found)
+        if isinstance(found, ValueError):
+            raise found
+        return Lengths(samples, found, self.max_tokens)
+
     def train_dataloader(self) -> TrainLoader:
         """Returns this rank's training loader, from the step where the run stands."""
-        place = self._place()
         return train_loader(
             self._fetch("train"),
             self.batches,
-            place,
-            micro_batch=self.micro_batch,
-            accumulation=accumulation(self.global_batch, self.micro_batch, place.ranks),
+            self.plan,
+            self._place().rank,
             first=self.first_step,
             last=self.steps,
             workers=self.workers,
@@ -158,7 +213,7 @@ class ShardDataModule(pl.LightningDataModule):
         return validate_loader(
             self._fetch(self.validate_split),
             self._place(),
-            micro_batch=self.micro_batch,
+            micro_batch=max(1, self.global_batch // (self.plan.ranks * self.plan.accumulation)),
             samples=self.validate_samples,
             workers=min(self.workers, 1),
             prefetch=self.prefetch,
@@ -182,6 +237,11 @@ class ShardDataModule(pl.LightningDataModule):
     def reader(self, split: Split) -> ShardReader:
         """Returns what reads a split's samples by number."""
         return ShardReader(self.sets.samples(split), self.cache, self.shuffle_run)
+
+    def feature_files(self) -> list[ShardFeatures]:
+        """Returns the files of features that training and validation read."""
+        validated = self.sets.samples(self.validate_split)
+        return [*files_of(self.sets.samples("train")), *files_of(validated, self.validate_samples)]
 
     def passes(self) -> list[float]:
         """Returns how many times the whole training sees each set."""
@@ -217,7 +277,8 @@ class ShardDataModule(pl.LightningDataModule):
         }
 
     def _fetch(self, split: Split) -> Fetch:
-        return Fetch(self.reader(split), self.encoder, self.layout)
+        features = None if self.features is None else self.features.reader(self.sets.samples(split))
+        return Fetch(self.reader(split), self.encoder, self.layout, features)
 
     def _require_room(self, window: int) -> None:
         """Warns where the runs of a window do not fit into the cache: each would be fetched again and again."""

@@ -9,7 +9,9 @@ export carries, so that training sees what serving will see.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -84,6 +86,10 @@ class Encoder:
         self.typed_image_token: int | None = processor.image_token_id if typed else None
         """The image token, where the family's forward wants to know which positions are image."""
         self.image_token = getattr(processor, "image_token_id", None)
+        self.sees = self.image_token is not None
+        """Whether the model takes images."""
+        self.blank: Tensor | None = None
+        """Features that stand for an image without meaning, where features are read instead of images."""
         self._to_check = 8
         """Samples whose prompt is still to be compared with what a server would send."""
         self._image_token = getattr(processor, "boi_token", None) or processor.image_token
@@ -100,8 +106,12 @@ class Encoder:
             {"role": "assistant", "content": sample.record["summary"]},
         ]
 
-    def __call__(self, sample: RawSample) -> Encoded:
+    def __call__(self, sample: RawSample, features: Callable[[int], Tensor] | None = None) -> Encoded:
         """Encodes one sample.
+
+        Args:
+            sample: The sample.
+            features: Returns what a frozen tower made of its first so many images; then they are not decoded.
 
         Raises:
             AnswerLostError: If no answer token fits into `max_tokens`.
@@ -114,12 +124,30 @@ class Encoder:
                 f"Sample {sample.key}: its turns mark {wanted} images with {IMAGE_MARK}, and {len(sample.images)} "
                 "are stored. Remedy: pack the source again; `cxr pack` now names such studies."
             )
-        views, vision, outline = self._see(list(sample.images.values())[:wanted])
+        files = list(sample.images.values())[:wanted]
+        return self._encode(sample.key, turns, files if features is None or not wanted else features(wanted))
+
+    def stand_in(self) -> Encoded:
+        """Returns a sample that teaches nothing, with an image where the family takes images.
+
+        It keeps company with text-only samples: parameters that meet no image in a micro-batch would have no gradient
+        on one rank and one on another, which then wait for each other for ever (under ZeRO-3 even to be gathered).
+        """
+        turns: list[Turn] = [
+            {"role": "user", "content": IMAGE_MARK if self.sees else "-"},
+            {"role": "assistant", "content": "-"},
+        ]
+        image = [_black()] if self.blank is None else self.blank
+        encoded = self._encode("stand-in", turns, image if self.sees else [])
+        return replace(encoded, targets_L=np.full_like(encoded.targets_L, IGNORED))
+
+    def _encode(self, key: str, turns: list[Turn], files: list[bytes] | Tensor) -> Encoded:
+        views, vision, outline = self._see(files)
         pieces = self._expand(render(self.processor, turns), outline)
         ids, answer = self._tokenize(pieces)
         if (ids[answer] == self.image_token).any():
             raise ShardError(
-                f"Sample {sample.key}: its answer holds the model's own image token. Remedy: take it out of the text."
+                f"Sample {key}: its answer holds the model's own image token. Remedy: take it out of the text."
             )
         if self._to_check:
             self._to_check -= 1
@@ -130,10 +158,10 @@ class Encoder:
         targets[:-1][answer[1:]] = ids[1:][answer[1:]]
         if not answer.any():
             raise AnswerLostError(
-                f"Sample {sample.key}: its prompt and image alone take all {self.max_tokens} tokens. "
+                f"Sample {key}: its prompt and image alone take all {self.max_tokens} tokens. "
                 "Remedy: raise --data.max_tokens."
             )
-        return Encoded(sample.key, ids, targets, views, vision, truncated, wanted)
+        return Encoded(key, ids, targets, views, vision, truncated, len(files))
 
     def _require_prompt(self, prompt: list[Piece], ids_L: NDArray[np.int64]) -> None:
         """Refuses a template whose prompt, tokenized alone, is not the beginning of the trained tokens."""
@@ -145,8 +173,11 @@ class Encoder:
                 "a line break or a special token, not in a space."
             )
 
-    def _see(self, files: list[bytes]) -> tuple[list[Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    def _see(self, files: list[bytes] | Tensor) -> tuple[list[Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Returns views or the processor's tensors, and what tells the family's rule how many tokens an image has."""
+        if isinstance(files, Tensor):  # what the tower made of them before
+            beside = self.pixels.beside(len(files))
+            return [], {"pixel_values": files, **beside}, self.pixels.outline(len(files))
         if not files:
             return [], {}, {}
         if self.pixels.late:
@@ -188,3 +219,9 @@ class Encoder:
 def images(sample: RawSample) -> list[Image.Image]:
     """Decodes a sample's views in their stored order, as RGB because every tower was trained on three channels."""
     return list(map(open_stored, sample.images.values()))
+
+
+def _black() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -10,17 +10,17 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import partial
 
-import numpy as np
 import torch
 
-from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.storage import StorageError, shown
 from cxr_lightning.stream.ahead import Ahead
 from cxr_lightning.stream.conversation import UnstableTemplateError
-from cxr_lightning.stream.encode import IGNORED, Encoded, Encoder
-from cxr_lightning.stream.order import Batches, share
+from cxr_lightning.stream.encode import Encoded, Encoder
+from cxr_lightning.stream.features import FeatureReader
+from cxr_lightning.stream.order import Batches
+from cxr_lightning.stream.planning import Plan
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout, collate, pin
 from cxr_lightning.stream.skipped import UNREADABLE, UNUSABLE, Skipped, reason
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 8
 """Samples in a row that storage may fail to give, each after all its attempts."""
-_CANDIDATES = 64
 
 
 @dataclass(frozen=True)
@@ -52,44 +51,44 @@ class Fetch:
         reader: Of the split.
         encoder: For the model.
         layout: Of the rows.
+        features: Of the split, where a frozen tower's are read instead of images.
     """
 
-    def __init__(self, reader: ShardReader, encoder: Encoder, layout: Layout) -> None:
-        self.reader, self.encoder, self.layout = reader, encoder, layout
-        self._spare: Encoded | None = None
+    def __init__(
+        self, reader: ShardReader, encoder: Encoder, layout: Layout, features: FeatureReader | None = None
+    ) -> None:
+        self.reader, self.encoder, self.layout, self.features = reader, encoder, layout, features
+        self._nothing: Encoded | None = None
         self._unreachable = 0
 
     def __call__(self, numbers: Sequence[int]) -> Batch:
         """Returns one micro-batch.
 
-        Where no sample is left, or none was asked for, a stand-in is laid out with its loss switched off: ranks compute
-        alike whatever they read.
+        Where no image is left, or none was asked for, a stand-in is laid out that teaches nothing: ranks compute alike
+        whatever they read.
 
         Args:
             numbers: Numbers of the samples.
         """
         outcomes = [self._encode(int(number)) for number in numbers]
-        samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         try:
-            batch = self._lay(samples or [self._stand_in()])
+            batch = self._lay(outcomes)
         except UNUSABLE:  # one of them cannot be resized
             pairs = zip(numbers, outcomes, strict=True)
             outcomes = [self._tried_alone(int(number), outcome) for number, outcome in pairs]
-            samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
-            batch = self._lay(samples or [self._stand_in()])
-        if not samples:
-            batch["targets_RL"].fill_(IGNORED)
-            batch["supervised_in_step"] = batch["tokens"] = batch["samples"] = batch["truncated"] = 0
-            batch["keys"], batch["supervised"], batch["images"] = [], [], 0
+            batch = self._lay(outcomes)
         pairs = zip(numbers, outcomes, strict=True)
         kept = [int(number) for number, outcome in pairs if isinstance(outcome, Encoded)]
         batch["sources"] = [self.reader.samples.locate(number)[0] for number in kept]
         batch["skipped"] = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
         return pin(batch) if torch.cuda.is_available() else batch
 
-    def _lay(self, samples: list[Encoded]) -> Batch:
+    def _lay(self, outcomes: Sequence[Encoded | Skipped]) -> Batch:
+        samples = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         token = self.encoder.processor.tokenizer.pad_token_id
-        return collate(samples, self.layout, token, self.encoder.typed_image_token, self.encoder.pixels)
+        enough = samples and (not self.encoder.sees or any(sample.images for sample in samples))
+        stand_in = None if enough else self._stand_in()
+        return collate(samples, self.layout, token, self.encoder.typed_image_token, self.encoder.pixels, stand_in)
 
     def _tried_alone(self, number: int, outcome: Encoded | Skipped) -> Encoded | Skipped:
         """Returns what cannot be laid out by itself as skipped."""
@@ -97,8 +96,6 @@ class Fetch:
             try:
                 self._lay([outcome])
             except UNUSABLE as error:
-                if self._spare is outcome:
-                    self._spare = None
                 return self._skipped(number, error)
         return outcome
 
@@ -110,13 +107,11 @@ class Fetch:
             self._give_up_on_storage(error)
             return self._skipped(number, error)
         try:
-            encoded = self.encoder(raw)
+            return self.encoder(raw, None if self.features is None else partial(self.features, number))
         except UnstableTemplateError:  # the configuration's fault, not the sample's
             raise
         except UNUSABLE as error:
             return self._skipped(number, error)
-        self._spare = encoded
-        return encoded  # not the attribute, which another thread may have set again
 
     def _skipped(self, number: int, error: Exception) -> Skipped:
         samples = self.reader.samples
@@ -132,29 +127,19 @@ class Fetch:
             raise error
 
     def _stand_in(self) -> Encoded:
-        if self._spare is None:
-            # From all over the split: the first ones may all lie in one shard, and it may be that which is missing.
-            numbers = np.linspace(0, len(self.reader) - 1, min(_CANDIDATES, len(self.reader)), dtype=int)
-            outcomes = (self._tried_alone(int(number), self._encode(int(number))) for number in numbers)
-            bad = list(takewhile(lambda outcome: isinstance(outcome, Skipped), outcomes))
-            if self._spare is None:
-                why = bad[0].reason if isinstance(bad[0], Skipped) else ""
-                raise ShardError(
-                    f"{self.reader.samples.splits[0].name}: none of {len(bad)} samples tried can be used; the "
-                    f"first: {why}. Remedy: look at shards and settings; `cxr index` says what is wrong with a tar."
-                )
-        return self._spare
+        if self._nothing is None:
+            self._nothing = self.encoder.stand_in()
+        return self._nothing
 
 
 class TrainSteps:
     """Item k: this rank's micro-batches of optimizer step k."""
 
-    def __init__(self, fetch: Fetch, order: Batches, micro_batch: int, place: Place) -> None:
-        self.fetch, self.order, self.micro_batch, self.place = fetch, order, micro_batch, place
+    def __init__(self, fetch: Fetch, order: Batches, plan: Plan, rank: int) -> None:
+        self.fetch, self.order, self.plan, self.rank = fetch, order, plan, rank
 
     def __getitem__(self, step: int) -> list[Batch]:
-        pieces = share(self.order.batch(step), self.micro_batch, self.place.rank, self.place.ranks)
-        batches = [self.fetch(piece.tolist()) for piece in pieces]
+        batches = [self.fetch(row.tolist()) for row in self.plan.rows(self.order.batch(step), self.rank)]
         supervised = sum(batch["supervised_in_step"] for batch in batches)
         for batch in batches:
             batch["supervised_in_step"] = supervised
@@ -214,20 +199,13 @@ class ValidateBatches:
 
 
 def train_loader(
-    fetch: Fetch,
-    order: Batches,
-    place: Place,
-    *,
-    micro_batch: int,
-    accumulation: int,
-    first: int,
-    last: int,
-    workers: int,
-    prefetch: int,
+    fetch: Fetch, order: Batches, plan: Plan, rank: int, *, first: int, last: int, workers: int, prefetch: int
 ) -> TrainLoader:
     """Returns the training loader of one rank; see `TrainLoader` for the arguments."""
-    steps = TrainSteps(fetch, order, micro_batch, place)
-    return TrainLoader(steps, first=first, last=last, accumulation=accumulation, workers=workers, prefetch=prefetch)
+    steps = TrainSteps(fetch, order, plan, rank)
+    return TrainLoader(
+        steps, first=first, last=last, accumulation=plan.accumulation, workers=workers, prefetch=prefetch
+    )
 
 
 def validate_loader(

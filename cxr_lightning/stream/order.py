@@ -171,11 +171,6 @@ def accumulation(global_batch: int, micro_batch: int, ranks: int) -> int:
     return global_batch // (micro_batch * ranks)
 
 
-def share(batch: Numbers, micro_batch: int, rank: int, ranks: int) -> list[Numbers]:
-    """Returns one rank's micro-batches of a global batch, in the order of accumulation."""
-    return [piece[rank] for piece in batch.reshape(-1, ranks, micro_batch)]
-
-
 def _cut(lengths_S: Numbers, run: int) -> tuple[Numbers, Numbers]:
     """Cuts shards on a fixed grid; returns first sample and length of each run."""
     ends_S = np.cumsum(lengths_S)

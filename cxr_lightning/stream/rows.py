@@ -56,7 +56,12 @@ class Batch(TypedDict):
 
 
 def collate(
-    samples: list[Encoded], layout: Layout, pad_token: int, image_token: int | None = None, pixels: Pixels | None = None
+    samples: list[Encoded],
+    layout: Layout,
+    pad_token: int,
+    image_token: int | None = None,
+    pixels: Pixels | None = None,
+    stand_in: Encoded | None = None,
 ) -> Batch:
     """Lays samples out as rows.
 
@@ -67,9 +72,11 @@ def collate(
         image_token: The token of image positions, for families whose position counters need to be told where images
             lie (Qwen-VL's run along height and width); None for the others.
         pixels: Of the family, where samples bring views that it has to finish.
+        stand_in: Laid behind the samples without being counted; see `Encoder.stand_in`.
     """
-    ids = [torch.from_numpy(sample.ids_L) for sample in samples]
-    targets = [torch.from_numpy(sample.targets_L) for sample in samples]
+    laid = samples if stand_in is None else [*samples, stand_in]
+    ids = [torch.from_numpy(sample.ids_L) for sample in laid]
+    targets = [torch.from_numpy(sample.targets_L) for sample in laid]
     inputs: dict[str, Tensor | list[int]]
     if layout == "packed":
         lengths = [len(row) for row in ids]
@@ -83,17 +90,17 @@ def collate(
         if image_token is not None:
             inputs["mm_token_type_ids"] = (ids_RL == image_token).int()
         targets_RL = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
-    views = [view for sample in samples for view in sample.views]
+    views = [view for sample in laid for view in sample.views]
     if views:
         assert pixels is not None
         inputs.update(pixel_values=pixels.resize(views), **pixels.beside(len(views)))
-    for name in dict.fromkeys(name for sample in samples for name in sample.vision):
-        inputs[name] = torch.cat([sample.vision[name] for sample in samples if sample.vision])
+    for name in dict.fromkeys(name for sample in laid for name in sample.vision):
+        inputs[name] = torch.cat([sample.vision[name] for sample in laid if sample.vision])
     return Batch(
         inputs=inputs,
         targets_RL=targets_RL,
         supervised_in_step=sum(sample.supervised for sample in samples),
-        tokens=sum(len(row) for row in ids),
+        tokens=sum(len(sample.ids_L) for sample in samples),
         positions=targets_RL.numel(),
         samples=len(samples),
         truncated=sum(sample.truncated for sample in samples),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,6 +48,13 @@ class Samples:
         which = int(np.searchsorted(self._ends, number, side="right"))
         assert 0 <= number < len(self), number
         return which, number - (int(self._ends[which - 1]) if which else 0)
+
+    def by_set(self, numbers_N: Numbers) -> Iterator[tuple[int, Numbers, Numbers]]:
+        """Yields each set that holds some of the samples: which, their places among the numbers, their rows there."""
+        which_N = np.searchsorted(self._ends, numbers_N, side="right")
+        for which in np.unique(which_N).tolist():
+            here_N = np.flatnonzero(which_N == which)
+            yield which, here_N, numbers_N[here_N] - (int(self._ends[which - 1]) if which else 0)
 
     def label(self, number: int) -> str:
         """Returns what a sample is called in logs: its key, hashed where others chose it, for it may name a patient."""

@@ -9,9 +9,12 @@ from cxr_lightning.model.compose import load_processor
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.shards.index import read_index
 from cxr_lightning.stream.encode import Encoder
+from cxr_lightning.stream.lengths import Lengths, Line
 from cxr_lightning.stream.loader import Fetch, Place, train_loader, validate_loader
 from cxr_lightning.stream.order import Batches, Order
+from cxr_lightning.stream.planning import Plan
 from cxr_lightning.stream.reader import ShardReader
+from cxr_lightning.stream.samples import Samples
 
 ALONE = Place(0, 1)
 
@@ -27,9 +30,8 @@ def batches(shards, encoder, place=ALONE, workers=0, first=0):
         train_loader(
             Fetch(ShardReader(split), encoder, "packed"),
             Batches(Order(split.shard_lengths, 0), 8),
-            place,
-            micro_batch=2,
-            accumulation=4 // place.ranks,
+            Plan(Lengths(Samples.of(split), (Line(),), 1024), "packed", place.ranks, 4 // place.ranks),
+            place.rank,
             first=first,
             last=5,
             workers=workers,

@@ -15,7 +15,6 @@ from cxr_lightning.stream.order import (
     Order,
     TooFewSamplesError,
     accumulation,
-    share,
 )
 
 pytestmark = pytest.mark.quick
@@ -56,14 +55,6 @@ def test_one_window_is_a_uniform_permutation():
     for epoch in range(3):
         plain = np.random.Generator(np.random.Philox(key=[5, epoch])).permutation(1000)
         assert np.array_equal(Order([400, 600], 5).take(epoch * 1000, epoch * 1000 + 1000), plain)
-
-
-@given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4]), st.integers(0, 9))
-def test_ranks_share_the_same_global_batch(ranks, micro, step):
-    batch = Batches(Order([600, 400], 7, 8, 128), 64).batch(step)
-    shares = [np.concatenate(share(batch, micro, rank, ranks)) for rank in range(ranks)]
-    assert sorted(np.concatenate(shares)) == sorted(batch)
-    assert {len(part) for part in shares} == {64 // ranks}
 
 
 def test_epochs_and_seeds_differ():

@@ -1,0 +1,150 @@
+"""Which samples of a global batch share a row, decided before any of them is read.
+
+A step has as many rows as ranks times accumulation, the same in every step, so ranks never wait for a row that others
+have not. Packed rows get samples longest first, each into the row with the least work so far (Graham 1969: no row has
+more than 4/3 of the least possible); padded ones get neighbours in length. The global batch stays what it is: the plan
+changes which row a sample is in, never which step.
+"""
+
+# Shapes: N samples of a global batch.
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr_lightning.stream.lengths import Lengths
+from cxr_lightning.stream.order import Batches, Numbers
+from cxr_lightning.stream.rows import Layout
+
+_CERTAIN = 3.0
+"""Standard deviations by which estimated rows stay below their budget."""
+
+
+class RowBudgetError(ValueError):
+    """A row's token budget cannot be kept, or is not given where it is needed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How each global batch is divided into rows.
+
+    Attributes:
+        lengths: Estimated tokens and images of samples.
+        layout: Of the rows.
+        ranks: Number of ranks.
+        accumulation: Rows of each rank in a step.
+        image_work: What an image costs beside its tokens, in tokens of the language model.
+    """
+
+    lengths: Lengths
+    layout: Layout
+    ranks: int
+    accumulation: int
+    image_work: float = 0.0
+
+    def rows(self, batch_N: Numbers, rank: int) -> list[Numbers]:
+        """Returns one rank's rows of a global batch, in the order of accumulation.
+
+        Args:
+            batch_N: Numbers of the samples.
+            rank: The rank.
+        """
+        rows = self.divide(*self.lengths.of(batch_N))
+        return [batch_N[row] for row in rows[rank :: self.ranks]]
+
+    def divide(self, tokens_N: Numbers, images_N: Numbers) -> list[Numbers]:
+        """Divides a global batch; rows that the ranks compute at the same time stand beside each other.
+
+        Args:
+            tokens_N: Tokens of each sample.
+            images_N: Images of each sample.
+
+        Returns:
+            For each row the places of its samples in the batch, ascending.
+        """
+        count = self.ranks * self.accumulation
+        if self.layout == "packed":
+            work_N = tokens_N + np.rint(self.image_work * images_N).astype(np.int64)
+            rows = _least_work_first(work_N, count)
+        else:
+            rows = [np.sort(row) for row in np.array_split(np.argsort(-tokens_N, kind="stable"), count)]
+            work_N = tokens_N
+        rows.sort(key=lambda row: -int(work_N[row].sum()))
+        return self._in_turn(rows)
+
+    def positions(self, tokens_N: Numbers, images_N: Numbers) -> int:
+        """Returns the positions of the largest row that a global batch makes, padding included."""
+        rows = self.divide(tokens_N, images_N)
+        if self.layout == "packed":
+            return max(int(tokens_N[row].sum()) for row in rows)
+        return max(len(row) * int(tokens_N[row].max()) for row in rows)
+
+    def _in_turn(self, rows: list[Numbers]) -> list[Numbers]:
+        """Lets every second round of ranks run backwards, lest rank 0 have the longest row of each."""
+        rounds = [rows[first : first + self.ranks] for first in range(0, len(rows), self.ranks)]
+        return [row for number, each in enumerate(rounds) for row in (each[::-1] if number % 2 else each)]
+
+
+def accumulation_for(
+    budget: int, batches: Batches, steps: int, lengths: Lengths, layout: Layout, ranks: int, image_work: float = 0.0
+) -> int:
+    """Returns the fewest rows a rank must accumulate so that no row of the whole training exceeds a budget.
+
+    Args:
+        budget: Most tokens of a row.
+        batches: The global batches.
+        steps: Steps of the training, all of which are looked at.
+        lengths: Estimated tokens of samples.
+        layout: Of the rows.
+        ranks: Number of ranks.
+        image_work: What an image costs beside its tokens.
+
+    Raises:
+        RowBudgetError: If even rows of one sample exceed it, or there are fewer samples than ranks.
+    """
+    if budget < lengths.longest:
+        raise RowBudgetError(
+            f"--data.row_tokens={budget} is less than --data.max_tokens={lengths.longest}: one sample may fill more "
+            "than a row. Remedy: raise --data.row_tokens, or lower --data.max_tokens."
+        )
+    if batches.size < ranks:
+        raise RowBudgetError(
+            f"--data.global_batch={batches.size} leaves some of {ranks} ranks without a sample. "
+            f"Remedy: make it {ranks} or more."
+        )
+    needed, most = 1, batches.size // ranks
+    for step in range(steps):
+        tokens_N, images_N = lengths.of(batches.batch(step))
+        while needed < most and not _fits(Plan(lengths, layout, ranks, needed, image_work), tokens_N, images_N, budget):
+            needed += 1
+    return needed
+
+
+def _fits(plan: Plan, tokens_N: Numbers, images_N: Numbers, budget: int) -> bool:
+    rows = plan.ranks * plan.accumulation
+    # Estimates err by sample, and the errors of a row's samples partly cancel.
+    allowed = budget - _CERTAIN * plan.lengths.spread * (len(tokens_N) / rows) ** 0.5
+    total, longest = int(tokens_N.sum()), int(tokens_N.max())
+    if plan.layout == "packed":
+        if total > rows * allowed:
+            return False
+        if not plan.image_work and total / rows + longest <= allowed:  # sure, without making the rows
+            return True
+    return plan.positions(tokens_N, images_N) <= allowed
+
+
+def _least_work_first(work_N: Numbers, rows: int) -> list[Numbers]:
+    """Gives samples, longest first, each to the row with the least work so far; every row gets one."""
+    places: list[list[int]] = [[] for _ in range(rows)]
+    loads = [(0, row) for row in range(rows)]  # equal loads: the first row, on every machine
+    order: Iterable[int] = np.argsort(-work_N, kind="stable").tolist()
+    work = work_N.tolist()
+    for place in order:
+        load, row = loads[0]
+        places[row].append(place)
+        heapq.heapreplace(loads, (load + work[place], row))
+    return [np.sort(np.asarray(row, dtype=np.int64)) for row in places]
