@@ -87,7 +87,7 @@ class FitCli(LightningCLI):
         super().parse_arguments(parser, args)
 
     def before_instantiate_classes(self) -> None:
-        """Derives the accumulation from global batch, micro-batch and ranks, so they cannot contradict each other."""
+        """Derives what follows from other options, so that they cannot contradict each other."""
         trainer, data = self.config.trainer, self.config.data
         if trainer.max_epochs != 1:
             raise EpochsBelongToDataError(
@@ -97,9 +97,8 @@ class FitCli(LightningCLI):
         per_node = ranks_per_node(trainer.devices, trainer.accelerator)
         limit_threads(per_node, trainer.accelerator)
         trainer.devices = per_node if trainer.devices == "auto" else trainer.devices
-        trainer.accumulate_grad_batches = accumulation(
-            data.global_batch, data.micro_batch, per_node * trainer.num_nodes
-        )
+        if data.row_tokens is None:  # else it is known once the samples' tokens are: see `StageModule.configure_model`
+            accumulation(data.global_batch, data.micro_batch, per_node * trainer.num_nodes)
 
     def instantiate_classes(self) -> None:
         """Lets an error of ours say what it says, where the parser would list it among types that did not fit."""
