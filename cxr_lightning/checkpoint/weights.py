@@ -38,7 +38,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], *, base: str, lora: Mapping[
         path: The file.
         tensors: Weights by the parameter's name.
         base: Fingerprint of the frozen base.
-        lora: Settings of the adapters among them: without its scale a merged adapter is another one.
+        lora: Settings of the adapters among them, by role: without its scale a merged adapter is another one.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     save_file(
@@ -51,8 +51,17 @@ def save(path: Path, tensors: Mapping[str, Tensor], *, base: str, lora: Mapping[
 
 
 def lora_of(path: Path) -> dict[str, Any] | None:
-    """Returns the settings of the adapters in a file, or None where it holds none."""
+    """Returns the settings of the adapters in a file by role, or None where it holds none.
+
+    Raises:
+        OtherLoraError: If an earlier version wrote them, which did not say of which role they are.
+    """
     settings: dict[str, Any] | None = _about(path).get("lora")
+    if settings is not None and "rank" in settings:
+        raise OtherLoraError(
+            f"{path} was written by an earlier version, which kept one setting of adapters for all roles. "
+            "Remedy: export that run with the version that made it, and begin with the export as --model.source.base."
+        )
     return settings
 
 
@@ -65,17 +74,29 @@ def _about(path: Path) -> dict[str, Any]:
 def require_lora(path: Path, settings: Mapping[str, Any] | None) -> None:
     """Compares the adapters in a file with the settings they shall be used with.
 
+    Roles that had no adapter in the file may have one now.
+
     Raises:
-        OtherLoraError: If rank, scale or places differ.
+        OtherLoraError: If rank, scale or places differ, or a role that had adapters has none now.
     """
-    theirs = lora_of(path)
-    if theirs is not None and settings is not None and theirs != dict(settings):
-        odd = [name for name in theirs if theirs[name] != settings.get(name)]
-        raise OtherLoraError(
-            f"{path} holds adapters learned with {', '.join(f'{name}={theirs[name]}' for name in odd)}, now it is "
-            f"{', '.join(f'{name}={settings.get(name)}' for name in odd)}. "
-            "Remedy: set --model.lora.* as they were learned."
-        )
+    for role, theirs in (lora_of(path) or {}).items():
+        ours = (settings or {}).get(role)
+        if ours is None:
+            raise OtherLoraError(
+                f"{path} holds adapters of {role}, which has none now. Remedy: set --model.trainable.{role} lora, as "
+                "they were learned; or export that run and begin with the export as --model.source.base."
+            )
+        odd = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
+        if odd:
+            option = "--model.vision_lora.*" if role == "vision" else "--model.lora.*"
+            raise OtherLoraError(
+                f"{path} holds adapters of {role} learned with {_told(theirs, odd)}, now it is {_told(ours, odd)}. "
+                f"Remedy: set {option} as they were learned."
+            )
+
+
+def _told(settings: Mapping[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name}={settings.get(name)}" for name in names)
 
 
 def read(path: Path, *, base: str) -> dict[str, Tensor]:
@@ -122,3 +143,18 @@ def put(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: Path) -> Non
     with torch.no_grad():
         for name, tensor in tensors.items():
             parameters[name].copy_(tensor)
+
+
+def divide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Divides learned weights into those of the model itself, by the names they have without adapters, and adapters'.
+
+    The former belong into the model before adapters are put there: beside an adapter a layer has another name, and
+    DoRA's magnitudes begin as the norms of what the layer holds by then.
+    """
+    own = {name.replace(".base_layer.", "."): each for name, each in tensors.items() if not is_adapter(name)}
+    return own, {name: each for name, each in tensors.items() if is_adapter(name)}
+
+
+def is_adapter(name: str) -> bool:
+    """Returns whether a parameter is an adapter's, by its name."""
+    return ".lora_" in name

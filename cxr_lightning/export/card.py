@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cxr_lightning.model.lora import loras_from_json
+
 _TEXT = """\
 ---
 library_name: transformers
@@ -68,7 +70,7 @@ def model_card(
         checkpoint: Name of the checkpoint.
         proof: Claims and findings of the export's checks.
     """
-    model, lora = provenance["model"], provenance["lora"]
+    model, loras = provenance["model"], loras_from_json(provenance["lora"])
     parts = (
         [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
     )
@@ -84,7 +86,7 @@ def model_card(
         trainable=", ".join(f"{role} {how}" for role, how in provenance["trainable"].items()),
         learning=provenance["parameters"]["learning"],
         total=provenance["parameters"]["total"],
-        lora="none" if lora is None else f"rank {lora['rank']}, alpha {lora['alpha']}, merged",
+        lora="; ".join(f"{role}: {each}, merged" for role, each in loras.items()) or "none",
         shards=provenance["data"]["fingerprint"][:16],
         samples=provenance["data"]["samples"],
         commit=provenance["commit"] or "unknown",

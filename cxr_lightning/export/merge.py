@@ -1,25 +1,32 @@
-"""Adapters into weights: W + s B A in float32, rounded once, and a model without a trace of training around it."""
+"""Adapters into weights: W + s B A in float32, rounded once, and a model without a trace of training around it.
+
+With DoRA each row of the sum is brought to the length that was learned (Liu et al. 2024, equation 5).
+"""
+
+# Shapes: O outputs, I inputs, R rank.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cxr_lightning.model.lora import ADAPTER, Lora
+from cxr_lightning.model.families import VlmFamily, role_of
+from cxr_lightning.model.lora import ADAPTER, Lora, Loras
 from cxr_lightning.model.projector import LinearProjector, as_two_layers
 
-_LORA_A = f".lora_A.{ADAPTER}.weight"
 _PROJECTOR = "model.multi_modal_projector."
 
 
-def merged_state(model: Any, lora: Lora | None) -> dict[str, Tensor]:
+def merged_state(model: Any, loras: Loras, family: VlmFamily) -> dict[str, Tensor]:
     """Returns a model's weights with every adapter merged, named as in a model that never had any.
 
     Args:
         model: The model, adapters in place.
-        lora: Settings of the adapters, or None where there are none.
+        loras: The adapters' settings by role.
+        family: Which weights are of which role.
     """
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     merged: dict[str, Tensor] = {}
@@ -28,21 +35,29 @@ def merged_state(model: Any, lora: Lora | None) -> dict[str, Tensor]:
             continue
         layer = name.removesuffix(".base_layer.weight")
         if layer != name:
-            assert lora is not None, "adapters without settings"
-            update = state[f"{layer}.lora_B.{ADAPTER}.weight"].float() @ state[layer + _LORA_A].float()
-            tensor = (tensor.float() + lora.scale * update).to(tensor.dtype)
+            tensor = _merge(tensor, state, layer, loras[role_of(name, family)])
         merged[name.replace(".base_layer.", ".")] = tensor
     return merged
 
 
-def clean_model(model: Any, lora: Lora | None) -> Any:
+def _merge(weight_OI: Tensor, state: Mapping[str, Tensor], layer: str, lora: Lora) -> Tensor:
+    down_RI, up_OR = (state[f"{layer}.lora_{part}.{ADAPTER}.weight"].float() for part in "AB")
+    sum_OI = weight_OI.float() + lora.scale * (up_OR @ down_RI)
+    if lora.dora:
+        length_O = state[f"{layer}.lora_magnitude_vector.{ADAPTER}.weight"].float()
+        sum_OI *= (length_O / torch.linalg.norm(sum_OI, dim=1))[:, None]
+    return sum_OI.to(weight_OI.dtype)
+
+
+def clean_model(model: Any, loras: Loras, family: VlmFamily) -> Any:
     """Returns the merged model as a plain Hugging Face model, a linear projector in the two layers that servers know.
 
     Args:
         model: The trained model, adapters in place.
-        lora: Settings of the adapters, or None where there are none.
+        loras: The adapters' settings by role.
+        family: Which weights are of which role.
     """
-    state, config = merged_state(model, lora), model.config
+    state, config = merged_state(model, loras, family), model.config
     projector = getattr(model.model, "multi_modal_projector", None)
     if isinstance(projector, LinearProjector):
         activation, layers = as_two_layers(state.pop(_PROJECTOR + "weight"), state.pop(_PROJECTOR + "bias"))

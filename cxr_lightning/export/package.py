@@ -20,9 +20,9 @@ from cxr_lightning.export.layout import write_serving_names
 from cxr_lightning.export.merge import clean_model
 from cxr_lightning.export.proof import Check, prove, prove_merge, table, trial_inputs, trial_logits
 from cxr_lightning.model.compose import load_model, load_processor
-from cxr_lightning.model.families import role_of, vlm_family
+from cxr_lightning.model.families import Role, role_of, vlm_family
 from cxr_lightning.model.fingerprint import fingerprint
-from cxr_lightning.model.lora import Lora
+from cxr_lightning.model.lora import Lora, loras_from_json
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import Trainable, prepare
 
@@ -78,12 +78,12 @@ def _write(
     family = vlm_family(model.config)
     inputs = trial_inputs(processor)
     untrained = trial_logits(model, inputs)
-    lora = _learn_again(model, provenance, checkpoint)
+    loras = _learn_again(model, provenance, checkpoint)
     trained = trial_logits(model, inputs)
     frozen = provenance["trainable"]["vision"] == "frozen"
     named = {name: value.detach() for name, value in model.named_parameters()}
     vision = {name: value.to(dtype) for name, value in named.items() if frozen and role_of(name, family) == "vision"}
-    clean = clean_model(model, lora)
+    clean = clean_model(model, loras, family)
     checks = [prove_merge(trial_logits(clean, inputs), trained, untrained)]
     for parameter in clean.parameters():  # not buffers: transformers keeps rotary frequencies in float32
         parameter.data = parameter.data.to(dtype)
@@ -101,16 +101,16 @@ def _write(
     return checks
 
 
-def _learn_again(model: Any, provenance: dict[str, Any], checkpoint: Path) -> Lora | None:
+def _learn_again(model: Any, provenance: dict[str, Any], checkpoint: Path) -> dict[Role, Lora]:
     """Puts into the base what the run learned; the adapters' settings are those that lie with their weights."""
     path = checkpoint / WEIGHTS
-    base = fingerprint(model.named_parameters())
-    settings = weights.lora_of(path)
-    lora = None if settings is None else Lora.from_json(settings)
-    prepare(model, Trainable(**provenance["trainable"]), lora or Lora(), vlm_family(model.config))
-    weights.put(model, weights.read(path, base=base), origin=path)
+    own, adapters = weights.divide(weights.read(path, base=fingerprint(model.named_parameters())))
+    loras = loras_from_json(weights.lora_of(path))
+    weights.put(model, own, origin=path)
+    prepare(model, Trainable(**provenance["trainable"]), loras, vlm_family(model.config))
+    weights.put(model, adapters, origin=path)
     model.eval()
-    return lora
+    return loras
 
 
 def _generation(processor: Any, model: Any) -> GenerationConfig:

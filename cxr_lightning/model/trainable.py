@@ -10,7 +10,7 @@ from rich.table import Table
 from torch import nn
 
 from cxr_lightning.model.families import ROLES, Role, VlmFamily, role_of
-from cxr_lightning.model.lora import Lora, add_adapters
+from cxr_lightning.model.lora import Lora, Loras, add_adapters
 
 Choice = Literal["frozen", "lora", "full"]
 
@@ -43,6 +43,16 @@ class Trainable:
         """Returns the choice for one role."""
         return getattr(self, role)
 
+    def loras(self, lora: Lora, vision_lora: Lora | None = None) -> dict[Role, Lora]:
+        """Returns the adapters' settings of each role that learns by LoRA.
+
+        Args:
+            lora: Of every role.
+            vision_lora: Of the vision tower, where it has its own.
+        """
+        own: dict[Role, Lora | None] = {"vision": vision_lora}
+        return {role: own.get(role) or lora for role in ROLES if self.choice(role) == "lora"}
+
     def to_json(self) -> dict[str, Any]:
         """Returns the choice as it stands in `run.json`."""
         return asdict(self)
@@ -73,18 +83,22 @@ class ParameterCounts:
         return sum(count.learning for count in self.roles.values())
 
 
-def prepare(model: nn.Module, trainable: Trainable, lora: Lora, family: VlmFamily) -> ParameterCounts:
+def prepare(model: nn.Module, trainable: Trainable, loras: Loras, family: VlmFamily) -> ParameterCounts:
     """Freezes the model, adds adapters where chosen, and sets to learn what shall learn; in place.
 
     Must run before DeepSpeed takes the parameters: it gives its optimizer only those that learn by then.
+
+    Args:
+        model: The base.
+        trainable: What learns.
+        loras: The adapters' settings of each role that learns by LoRA (`Trainable.loras`).
+        family: Which parameters are of which role.
 
     Returns:
         The counts by role.
     """
     model.requires_grad_(False)
-    with_lora = tuple(role for role in ROLES if trainable.choice(role) == "lora")
-    if with_lora:
-        add_adapters(model, lora, with_lora, family)
+    add_adapters(model, loras, family)
     for name, parameter in model.named_parameters():
         if trainable.choice(role_of(name, family)) == "full":
             parameter.requires_grad_(True)
@@ -107,14 +121,13 @@ def learning_names(model: nn.Module) -> Iterator[str]:
     return (name for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
-def table(counts: ParameterCounts, trainable: Trainable, lora: Lora) -> Table:
+def table(counts: ParameterCounts, trainable: Trainable, loras: Loras) -> Table:
     """Returns the table that is printed before the first step."""
     grid = Table(title="What learns", title_justify="left")
     for heading in ("part", "how", "parameters", "learning"):
         grid.add_column(heading, justify="left" if heading in ("part", "how") else "right")
     for role, sizes in counts.roles.items():
-        choice = trainable.choice(role)
-        how = f"LoRA, rank {lora.rank}, alpha {lora.alpha}" if choice == "lora" else choice
+        how = str(loras.get(role, trainable.choice(role)))
         grid.add_row(role, how, f"{sizes.total:,}", f"{sizes.learning:,}" if sizes.learning else "-")
     share = 100 * counts.learning / max(counts.total, 1)
     grid.add_row("all", f"{share:.2f} % learns", f"{counts.total:,}", f"{counts.learning:,}", style="bold")

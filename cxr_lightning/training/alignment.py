@@ -21,6 +21,7 @@ class AlignmentModule(StageModule):
         lora: Size and place of adapters, should a part learn by LoRA.
         optim: Optimizer and schedule.
         init_from: Run whose learned weights to begin with.
+        vision_lora: The vision tower's adapters, where they are not to be as `lora` says.
     """
 
     stage: ClassVar[str] = "alignment"
@@ -33,5 +34,6 @@ class AlignmentModule(StageModule):
         lora: Lora = Lora(),
         optim: Optim = Optim(lr=1e-3),
         init_from: str | None = None,
+        vision_lora: Lora | None = None,
     ) -> None:
-        super().__init__(source, trainable, lora, optim, init_from)
+        super().__init__(source, trainable, lora, optim, init_from, vision_lora)

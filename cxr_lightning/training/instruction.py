@@ -26,6 +26,7 @@ class InstructionModule(StageModule):
         lora: Size and place of the adapters.
         optim: Optimizer and schedule.
         init_from: The stage 1 run to begin with.
+        vision_lora: The vision tower's adapters, where they are not to be as `lora` says.
     """
 
     stage: ClassVar[str] = "instruction"
@@ -38,6 +39,7 @@ class InstructionModule(StageModule):
         lora: Lora = Lora(),
         optim: Optim = Optim(lr=2e-4),
         init_from: str | None = None,
+        vision_lora: Lora | None = None,
     ) -> None:
         if init_from is None and (source is None or source.composed):
             raise StageOneMissingError(
@@ -48,4 +50,4 @@ class InstructionModule(StageModule):
         if source is None:
             assert init_from is not None
             source = source_of(init_from)
-        super().__init__(source, trainable, lora, optim, init_from)
+        super().__init__(source, trainable, lora, optim, init_from, vision_lora)

@@ -1,4 +1,4 @@
-"""AdamW with decay where decay helps, and a learning rate that warms up linearly and falls along a cosine.
+"""AdamW with decay where decay helps, and learning rates by role that warm up linearly and fall along a cosine.
 
 Loshchilov and Hutter, Decoupled Weight Decay Regularization (ICLR 2019) and SGDR (ICLR 2017).
 """
@@ -8,11 +8,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
+
+from cxr_lightning.model.families import ROLES, Role, VlmFamily, role_of
+from cxr_lightning.model.trainable import Trainable
+
+Kind = Literal["matrices", "vectors"]
+
+
+class RateError(ValueError):
+    """A learning rate is given for a role that does not learn."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Highest learning rates of single roles; None where the role has the common one.
+
+    Attributes:
+        vision: The vision tower's.
+        projector: The projector's.
+        language: The language model's.
+    """
+
+    vision: float | None = None
+    projector: float | None = None
+    language: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +50,7 @@ class Optim:
         weight_decay: Decay of matrices; vectors (biases, norms) never decay.
         betas: AdamW's averages.
         eps: AdamW's floor.
+        rates: Highest learning rates of roles that have their own; warm-up and fall are the same for all.
     """
 
     lr: float = 1e-4
@@ -34,6 +59,25 @@ class Optim:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    rates: Rates = Rates()
+
+    def rate(self, role: Role) -> float:
+        """Returns a role's highest learning rate."""
+        own: float | None = getattr(self.rates, role)
+        return self.lr if own is None else own
+
+    def require_learning(self, trainable: Trainable) -> None:
+        """Compares the rates with what learns.
+
+        Raises:
+            RateError: If a role that is frozen has a rate.
+        """
+        for role in ROLES:
+            if getattr(self.rates, role) is not None and trainable.choice(role) == "frozen":
+                raise RateError(
+                    f"--model.optim.rates.{role} is {getattr(self.rates, role):g}, and {role} is frozen. Remedy: leave "
+                    f"the rate out, or let {role} learn by --model.trainable.{role}."
+                )
 
     def factor(self, step: int, steps: int) -> float:
         """Returns the learning rate at a step as a share of the highest."""
@@ -44,30 +88,42 @@ class Optim:
         return self.min_lr_ratio + (1 - self.min_lr_ratio) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def decay_groups(named: Iterable[tuple[str, Tensor]], weight_decay: float) -> list[dict[str, Any]]:
-    """Returns parameter groups: matrices decay, vectors (biases, norms) do not; empty groups are left out."""
-    learning = [(name, parameter) for name, parameter in named if parameter.requires_grad]
-    dims = {name: len(getattr(parameter, "ds_shape", parameter.shape)) for name, parameter in learning}
-    matrices = [parameter for name, parameter in learning if dims[name] > 1]
-    vectors = [parameter for name, parameter in learning if dims[name] <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": weight_decay, "name": "matrices"},
-        {"params": vectors, "weight_decay": 0.0, "name": "vectors"},
+def parameter_groups(named: Iterable[tuple[str, Tensor]], optim: Optim, family: VlmFamily) -> list[dict[str, Any]]:
+    """Returns a group for each role's matrices, which decay, and one for its vectors, which do not.
+
+    A group is named "role/matrices" or "role/vectors"; empty ones are left out. Vectors are biases, norms, and the
+    magnitudes of DoRA.
+    """
+    groups: dict[tuple[Role, Kind], list[Tensor]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            dimensions = len(getattr(parameter, "ds_shape", parameter.shape))  # ZeRO-3 leaves a flat part of each
+            kind: Kind = "matrices" if dimensions > 1 else "vectors"
+            groups.setdefault((role_of(name, family), kind), []).append(parameter)
+    kinds: tuple[Kind, ...] = ("matrices", "vectors")
+    return [
+        {
+            "params": groups[role, kind],
+            "lr": optim.rate(role),
+            "weight_decay": optim.weight_decay if kind == "matrices" else 0.0,
+            "name": f"{role}/{kind}",
+        }
+        for role in ROLES
+        for kind in kinds
+        if (role, kind) in groups
     ]
-    return [group for group in groups if group["params"]]
 
 
-def make_optimizer(named: Iterable[tuple[str, Tensor]], optim: Optim, steps: int) -> dict[str, Any]:
+def make_optimizer(named: Iterable[tuple[str, Tensor]], optim: Optim, steps: int, family: VlmFamily) -> dict[str, Any]:
     """Returns optimizer and schedule as Lightning's `configure_optimizers` gives them.
 
     Args:
         named: The model's named parameters; those that learn are taken.
         optim: The settings.
         steps: Optimizer steps of the whole training.
+        family: Which parameters are of which role.
     """
-    optimizer = torch.optim.AdamW(
-        decay_groups(named, optim.weight_decay), lr=optim.lr, betas=optim.betas, eps=optim.eps
-    )
+    optimizer = torch.optim.AdamW(parameter_groups(named, optim, family), lr=optim.lr, betas=optim.betas, eps=optim.eps)
     scheduler = LambdaLR(optimizer, lambda step: optim.factor(step, steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

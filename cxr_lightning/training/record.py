@@ -35,7 +35,7 @@ class Record(pl.Callback):
         if not trainer.is_global_zero:
             return
         console = Console(stderr=True)
-        console.print(table(pl_module.counts, pl_module.trainable, pl_module.lora))
+        console.print(table(pl_module.counts, pl_module.trainable, pl_module.loras))
         if pl_module.inherits is not None and pl_module.resume_from is None:
             names = ", ".join(sorted({name.rsplit(".", 1)[0] for name in pl_module.inherited_names})[:3])
             console.print(

@@ -22,7 +22,7 @@ from cxr_lightning.model.attention import use_segments
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import VlmFamily, vlm_family
 from cxr_lightning.model.fingerprint import fingerprint
-from cxr_lightning.model.lora import Lora
+from cxr_lightning.model.lora import Lora, loras_to_json
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_names, prepare
 from cxr_lightning.objectives.next_token import next_token
@@ -40,16 +40,25 @@ class StageModule(pl.LightningModule):
         lora: Size and place of adapters, where a part learns by LoRA.
         optim: Optimizer and schedule.
         init_from: Run whose learned weights this stage begins with.
+        vision_lora: The vision tower's adapters, where they are not as the others.
     """
 
     stage: ClassVar[str]
     text: ClassVar[TextKind]
 
     def __init__(
-        self, source: ModelSource, trainable: Trainable, lora: Lora, optim: Optim, init_from: str | None
+        self,
+        source: ModelSource,
+        trainable: Trainable,
+        lora: Lora,
+        optim: Optim,
+        init_from: str | None,
+        vision_lora: Lora | None = None,
     ) -> None:
         super().__init__()
-        self.source, self.trainable, self.lora, self.optim = source, trainable, lora, optim
+        self.source, self.trainable, self.optim = source, trainable, optim
+        self.loras = trainable.loras(lora, vision_lora)
+        optim.require_learning(trainable)
         self.inherits: Run | None = None if init_from is None else open_run(init_from)
         self.processor = load_processor(source)
         # Checkpoints hold only what learns, so a strict load would miss every frozen weight.
@@ -72,32 +81,45 @@ class StageModule(pl.LightningModule):
             return
         with full_precision_by_default():
             self._configure()
+        if self._trainer is not None:
+            self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows()
 
     def _configure(self) -> None:
         model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))
         self.family = vlm_family(model.config)
         self.base_fingerprint = fingerprint(model.named_parameters())
         torch.manual_seed(self.source.seed)  # adapters are drawn alike on every rank and at every resume
-        self.counts = prepare(model, self.trainable, self.lora, self.family)
+        self._learn_on(model, self._origin())
         if self.resume_from is not None:
-            self._put(model, self.resume_from / WEIGHTS)
             put_masters(model, self.resume_from)
-        elif self.inherits is not None:
-            self._put(model, self.inherits.weights())
         self.packs = self.family.packs and use_segments(model)
         self.model = model
 
-    def _put(self, model: Any, origin: Path) -> None:
-        """Puts learned weights into the model, if they were learned on this base with these adapters."""
-        tensors = weights.read(origin, base=self.base_fingerprint)
-        weights.require_lora(origin, self.lora_settings())
-        weights.put(model, tensors, origin=origin)
-        self.inherited_names = tuple(tensors)
+    def _origin(self) -> Path | None:
+        """Returns the learned weights that this run begins with."""
+        if self.resume_from is not None:
+            return self.resume_from / WEIGHTS
+        return None if self.inherits is None else self.inherits.weights()
+
+    def _learn_on(self, model: Any, origin: Path | None) -> None:
+        """Adds what learns, with weights learned earlier, if they were learned on this base with these adapters."""
+        assert self.family is not None
+        own: dict[str, Tensor] = {}
+        adapters: dict[str, Tensor] = {}
+        if origin is not None:
+            own, adapters = weights.divide(weights.read(origin, base=self.base_fingerprint))
+            weights.require_lora(origin, self.lora_settings())
+            weights.put(model, own, origin=origin)
+        held = [parameter for name, parameter in model.named_parameters() if name in own]
+        self.counts = prepare(model, self.trainable, self.loras, self.family)
+        if origin is not None:
+            weights.put(model, adapters, origin=origin)
+        known = {id(parameter): name for name, parameter in model.named_parameters()}  # an adapter renames its layer
+        self.inherited_names = (*(known[id(parameter)] for parameter in held), *adapters)
 
     def lora_settings(self) -> dict[str, Any] | None:
-        """Returns the settings of the model's adapters, or None where it has none."""
-        uses = "lora" in (self.trainable.vision, self.trainable.language)
-        return self.lora.to_json() if uses else None
+        """Returns the settings of the model's adapters by role, or None where it has none."""
+        return loras_to_json(self.loras)
 
     def train(self, mode: bool = True) -> StageModule:
         """Keeps what is frozen in evaluation mode: its dropout stays off and its running averages stay as they are."""
@@ -146,7 +168,9 @@ class StageModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Returns AdamW and its schedule over the whole training."""
-        return make_optimizer(self.model.named_parameters(), self.optim, self.trainer.datamodule.steps)
+        assert self.family is not None
+        named = self.model.named_parameters()
+        return make_optimizer(named, self.optim, self.trainer.datamodule.steps, self.family)
 
     def learned_names(self) -> list[str]:
         """Returns the names of the parameters that differ from the base: learning now, or learned in an earlier run."""

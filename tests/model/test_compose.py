@@ -48,7 +48,7 @@ def test_the_base_is_the_same_whenever_it_is_built(parts):
 def test_what_learns_is_what_was_chosen(parts):
     model, _ = composed(parts)
     family = vlm_family(model.config)
-    counts = prepare(model, Trainable(projector="full", language="lora"), Lora(rank=4), family)
+    counts = prepare(model, Trainable(projector="full", language="lora"), {"language": Lora(rank=4)}, family)
     roles = {role_of(name, family) for name in learning_names(model)}
     assert roles == {"projector", "language"}
     assert all("lora_" in name for name in learning_names(model) if role_of(name, family) == "language")
@@ -58,7 +58,7 @@ def test_what_learns_is_what_was_chosen(parts):
 
 def test_the_tower_may_learn_too(parts):
     model, _ = composed(parts)
-    counts = prepare(model, Trainable(vision="full"), Lora(), vlm_family(model.config))
+    counts = prepare(model, Trainable(vision="full"), {}, vlm_family(model.config))
     assert counts.roles["vision"].learning == counts.roles["vision"].total > 0
 
 
@@ -111,7 +111,7 @@ def test_a_complete_model_is_taken_as_it_is(parts, tmp_path):
 def test_lora_targets_that_match_nothing_are_refused(parts):
     model, _ = composed(parts)
     with pytest.raises(NoLoraTargetError, match="down_proj"):
-        prepare(model, Trainable(language="lora"), Lora(targets=("c_attn",)), vlm_family(model.config))
+        prepare(model, Trainable(language="lora"), {"language": Lora(targets=("c_attn",))}, vlm_family(model.config))
 
 
 @pytest.mark.quick
