@@ -71,6 +71,24 @@ def load_model(source: ModelSource, processor: Any, *, dtype: torch.dtype = torc
     return model.requires_grad_(False).eval()
 
 
+def load_tower(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Any:
+    """Returns the vision tower of a model of two parts, alone.
+
+    Args:
+        source: The parts.
+        dtype: Data type of the weights.
+    """
+    config = _vision_config(source)
+    with torch.device("meta"):
+        tower_class = type(AutoModel.from_config(config))
+    return _open(tower_class, source.vision, "--model.source.vision", config=config, dtype=dtype)
+
+
+def layer_of(source: ModelSource) -> int:
+    """Returns which hidden state of its tower a model of two parts reads."""
+    return tower_family(_vision_config(source)).layer if source.vision_layer is None else source.vision_layer
+
+
 def _composed_processor(source: ModelSource) -> LlavaProcessor:
     tokenizer = _open(AutoTokenizer, source.language, "--model.source.language")
     if tokenizer.eos_token is None:
@@ -139,16 +157,13 @@ def _composed_model(
         image_seq_length=image_tokens(vision_config, select),
         projector_hidden_act="gelu",
         vision_feature_select_strategy=select,
-        vision_feature_layer=family.layer if source.vision_layer is None else source.vision_layer,
+        vision_feature_layer=layer_of(source),
         tie_word_embeddings=bool(language.config.tie_word_embeddings),
     )
     with torch.device("meta"):  # an empty frame: each part brings its own weights, so none is allocated twice
         model = LlavaForConditionalGeneration(config)
-        tower_class = type(AutoModel.from_config(vision_config))
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items() if "projector" not in name}
-    model.model.vision_tower = _open(
-        tower_class, source.vision, "--model.source.vision", config=vision_config, dtype=dtype
-    )
+    model.model.vision_tower = load_tower(source, dtype=dtype)
     model.model.language_model = language.get_decoder()
     model.lm_head = language.get_output_embeddings()
     model.model.multi_modal_projector = _fresh_projector(source, config, generator).to(dtype)
