@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 _QFORMER = ("blip-2", "instructblip")
 
 

@@ -25,6 +25,7 @@ from cxr_lightning.shards.images import open_stored
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.conversation import Piece, UnstableTemplateError, render
 from cxr_lightning.stream.pixels import Decode, Pixels
+from cxr_lightning.stream.placeholders import Placeholders
 
 TextKind = Literal["summary", "conversation"]
 IGNORED = -100
@@ -79,20 +80,18 @@ class Encoder:
 
     def __init__(self, processor: Any, text: TextKind, max_tokens: int, decode: Decode = "exact") -> None:
         self.processor, self.text, self.max_tokens = processor, text, max_tokens
-        self.pixels = Pixels(processor.image_processor, decode)
+        self.pixels = Pixels(processor.image_processor, decode, getattr(processor, "unused_input_names", ()))
+        self.placeholders = Placeholders(processor)
         # Threads encode with it while others pad with the processor's own: padding is a state of a tokenizer.
         self.tokenizer = copy.deepcopy(processor.tokenizer)
-        typed = getattr(processor, "return_mm_token_type_ids", False)
-        self.typed_image_token: int | None = processor.image_token_id if typed else None
+        self.typed_image_token = self.placeholders.typed
         """The image token, where the family's forward wants to know which positions are image."""
-        self.image_token = getattr(processor, "image_token_id", None)
-        self.sees = self.image_token is not None
+        self.sees = self.placeholders.token is not None
         """Whether the model takes images."""
         self.blank: Tensor | None = None
         """Features that stand for an image without meaning, where features are read instead of images."""
         self._to_check = 8
         """Samples whose prompt is still to be compared with what a server would send."""
-        self._image_token = getattr(processor, "boi_token", None) or processor.image_token
 
     def turns(self, sample: RawSample) -> list[Turn]:
         """Returns the conversation that a sample teaches at this stage.
@@ -143,15 +142,15 @@ class Encoder:
 
     def _encode(self, key: str, turns: list[Turn], files: list[bytes] | Tensor) -> Encoded:
         views, vision, outline = self._see(files)
-        pieces = self._expand(render(self.processor, turns), outline)
-        ids, answer = self._tokenize(pieces)
-        if (ids[answer] == self.image_token).any():
+        pieces = self.placeholders.expand(render(self.processor, turns), outline)
+        ids, answer = self._tokenize(pieces, len(files))
+        if np.isin(ids[answer], self.placeholders.reserved).any():
             raise ShardError(
                 f"Sample {key}: its answer holds the model's own image token. Remedy: take it out of the text."
             )
         if self._to_check:
             self._to_check -= 1
-            self._require_prompt(pieces[:1], ids)
+            self._require_prompt(pieces[:1], ids, len(files))
         truncated = len(ids) > self.max_tokens
         ids, answer = ids[: self.max_tokens], answer[: self.max_tokens]
         targets = np.full(len(ids), IGNORED, dtype=np.int64)
@@ -161,11 +160,14 @@ class Encoder:
                 f"Sample {key}: its prompt and image alone take all {self.max_tokens} tokens. "
                 "Remedy: raise --data.max_tokens."
             )
+        if len(files):
+            prompt = pieces[0].text
+            vision |= self.placeholders.instruction(prompt, special=not self._begins(prompt))
         return Encoded(key, ids, targets, views, vision, truncated, len(files))
 
-    def _require_prompt(self, prompt: list[Piece], ids_L: NDArray[np.int64]) -> None:
+    def _require_prompt(self, prompt: list[Piece], ids_L: NDArray[np.int64], images: int) -> None:
         """Refuses a template whose prompt, tokenized alone, is not the beginning of the trained tokens."""
-        served, _ = self._tokenize(prompt)
+        served, _ = self._tokenize(prompt, images)
         if not np.array_equal(served, ids_L[: len(served)]):
             raise UnstableTemplateError(
                 "The chat template's prompt runs into the answer: tokenized alone, as a server does, it is not the "
@@ -183,28 +185,18 @@ class Encoder:
         if self.pixels.late:
             return [self.pixels.decode(file) for file in files], {}, self.pixels.outline(len(files))
         vision = dict(self.processor.image_processor(images=list(map(open_stored, files)), return_tensors="pt"))
-        return [], vision, vision
+        return [], {name: vision[name] for name in vision if name not in self.pixels.unused}, vision
 
-    def _expand(self, pieces: list[Piece], vision: dict[str, Tensor]) -> list[Piece]:
-        """Writes each image's mark as often as the image has tokens, by the family's own rule."""
-        expanded, number = [], 0
-        for piece in pieces:
-            text = "" if not piece.answer else piece.text
-            if not piece.answer:
-                head, *tails = piece.text.split(self._image_token)
-                text = head
-                for tail in tails:
-                    text += self.processor.replace_image_token(vision, number) + tail
-                    number += 1
-            expanded.append(Piece(text, piece.answer))
-        return expanded
+    def _begins(self, text: str) -> bool:
+        """Returns whether a text writes its begin token itself, so that a tokenizer need not."""
+        begin = self.tokenizer.bos_token
+        return begin is not None and text.startswith(begin)
 
-    def _tokenize(self, pieces: list[Piece]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _tokenize(self, pieces: list[Piece], images: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Tokenizes the whole text at once, as a server does, and marks the tokens that begin inside an answer."""
         text = "".join(piece.text for piece in pieces)
-        tokenizer = self.tokenizer
-        begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)  # else two BOS would lead
-        tokens = tokenizer(text, add_special_tokens=not begins, return_offsets_mapping=True)
+        special = not self._begins(text)  # else two begin tokens would lead
+        tokens = self.tokenizer(text, add_special_tokens=special, return_offsets_mapping=True)
         spans_L2 = np.asarray(tokens["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         answer_L = np.zeros(len(spans_L2), dtype=bool)
         place = 0
@@ -213,7 +205,9 @@ class Encoder:
                 inside = (spans_L2[:, 1] > place) & (spans_L2[:, 1] <= place + len(piece.text))
                 answer_L |= inside & (spans_L2[:, 1] > spans_L2[:, 0])
             place += len(piece.text)
-        return np.asarray(tokens["input_ids"], dtype=np.int64), answer_L
+        lead = self.placeholders.lead(images)
+        ids_L = np.concatenate([lead, np.asarray(tokens["input_ids"], dtype=np.int64)])
+        return ids_L, np.concatenate([np.zeros(len(lead), dtype=bool), answer_L])
 
 
 def images(sample: RawSample) -> list[Image.Image]:

@@ -39,12 +39,13 @@ class Pixels:
         decode: `exact` for the processor's own pixels; `scaled` lets JPEG decoding halve an image, twice and three
             times if possible, while it stays as large as the tower's input (quicker for large images, and an average
             over blocks where `exact` has the processor's filter).
+        unused: What the image processor hands out for counting image tokens alone; no model takes it.
     """
 
-    def __init__(self, processor: Any, decode: Decode = "exact") -> None:
+    def __init__(self, processor: Any, decode: Decode = "exact", unused: Sequence[str] = ()) -> None:
         if decode not in ("exact", "scaled"):
             raise ValueError(f"--data.decode={decode} is not known. Remedy: choose exact or scaled.")
-        self.processor, self.decode_mode = processor, decode
+        self.processor, self.decode_mode, self.unused = processor, decode, tuple(unused)
         self.late = False
         """Whether the processor's work can be divided; where it cannot, only the processor itself is of use."""
         self.extras: dict[str, Tensor] = {}
@@ -110,10 +111,13 @@ class Pixels:
     def outline(self, images: int) -> dict[str, Tensor]:
         """Returns tensors of the shapes that the processor would return, for what only asks for shapes."""
         pixels = torch.zeros(1).expand(images, 3, *self._size_hw)
-        return {"pixel_values": pixels, **self.beside(images)}
+        return {"pixel_values": pixels, **self._extras(images)}
 
     def beside(self, images: int) -> dict[str, Tensor]:
-        """Returns what the processor hands out beside the pixels."""
+        """Returns what the model takes beside the pixels."""
+        return {name: value for name, value in self._extras(images).items() if name not in self.unused}
+
+    def _extras(self, images: int) -> dict[str, Tensor]:
         return {name: row.repeat(images, *(1,) * (row.dim() - 1)) for name, row in self.extras.items()}
 
     def _process(self, canvases: list[Tensor], channels: int) -> list[Tensor]:
@@ -173,7 +177,7 @@ class Pixels:
         return dict(self.processor(images=pictures, return_tensors="pt"))
 
     def _equal(self, views: list[Tensor], reference: dict[str, Tensor]) -> bool:
-        ours = {"pixel_values": self.normalise(self.resize(views)), **self.beside(len(views))}
+        ours = {"pixel_values": self.normalise(self.resize(views)), **self._extras(len(views))}
         return ours.keys() == reference.keys() and all(torch.equal(ours[name], reference[name]) for name in ours)
 
 

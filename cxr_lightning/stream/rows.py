@@ -12,6 +12,7 @@ from typing import Literal, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from cxr_lightning.stream.encode import IGNORED, Encoded
@@ -95,7 +96,7 @@ def collate(
         assert pixels is not None
         inputs.update(pixel_values=pixels.resize(views), **pixels.beside(len(views)))
     for name in dict.fromkeys(name for sample in laid for name in sample.vision):
-        inputs[name] = torch.cat([sample.vision[name] for sample in laid if sample.vision])
+        inputs[name] = _joined([sample.vision[name] for sample in laid if name in sample.vision])
     return Batch(
         inputs=inputs,
         targets_RL=targets_RL,
@@ -108,6 +109,12 @@ def collate(
         images=sum(sample.images for sample in samples),
         keys=[sample.key for sample in samples],
     )
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Joins rows of images; what is shorter (the text of InstructBLIP's Q-Former) is filled with zeros."""
+    width = max(part.shape[-1] for part in parts)
+    return torch.cat([part if part.shape[-1] == width else pad(part, (0, width - part.shape[-1])) for part in parts])
 
 
 def pin(batch: Batch) -> Batch:

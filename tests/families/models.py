@@ -143,9 +143,7 @@ def write_instructblip(folder: Path, language: str) -> Path:
     tokenizer = _with_tokens(language)
     letters = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz.?:<|>_"]
     letters += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    processor = InstructBlipProcessor(
-        _blip_images(), tokenizer, _word_pieces(letters), num_query_tokens=_QUERIES
-    )
+    processor = InstructBlipProcessor(_blip_images(), tokenizer, _word_pieces(letters), num_query_tokens=_QUERIES)
     text = {
         "model_type": "llama", "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 1024, **_ends(tokenizer),
