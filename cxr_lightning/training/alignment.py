@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from cxr_lightning.model.compute import Compute
 from cxr_lightning.model.lora import Lora
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import Trainable
@@ -22,6 +23,7 @@ class AlignmentModule(StageModule):
         optim: Optimizer and schedule.
         init_from: Run whose learned weights to begin with.
         vision_lora: The vision tower's adapters, where they are not to be as `lora` says.
+        compute: How layers are computed: activation checkpointing by role, compilation.
     """
 
     stage: ClassVar[str] = "alignment"
@@ -35,5 +37,6 @@ class AlignmentModule(StageModule):
         optim: Optim = Optim(lr=1e-3),
         init_from: str | None = None,
         vision_lora: Lora | None = None,
+        compute: Compute = Compute(),
     ) -> None:
-        super().__init__(source, trainable, lora, optim, init_from, vision_lora)
+        super().__init__(source, trainable, lora, optim, init_from, vision_lora, compute)

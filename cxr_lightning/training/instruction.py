@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from cxr_lightning.model.compute import Compute
 from cxr_lightning.model.lora import Lora
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import Trainable
@@ -27,6 +28,7 @@ class InstructionModule(StageModule):
         optim: Optimizer and schedule.
         init_from: The stage 1 run to begin with.
         vision_lora: The vision tower's adapters, where they are not to be as `lora` says.
+        compute: How layers are computed: activation checkpointing by role, compilation.
     """
 
     stage: ClassVar[str] = "instruction"
@@ -40,6 +42,7 @@ class InstructionModule(StageModule):
         optim: Optim = Optim(lr=2e-4),
         init_from: str | None = None,
         vision_lora: Lora | None = None,
+        compute: Compute = Compute(),
     ) -> None:
         if init_from is None and (source is None or source.composed):
             raise StageOneMissingError(
@@ -50,4 +53,4 @@ class InstructionModule(StageModule):
         if source is None:
             assert init_from is not None
             source = source_of(init_from)
-        super().__init__(source, trainable, lora, optim, init_from, vision_lora)
+        super().__init__(source, trainable, lora, optim, init_from, vision_lora, compute)

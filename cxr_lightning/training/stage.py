@@ -20,6 +20,7 @@ from cxr_lightning.checkpoint.optimizer import MASTER, Fragment, SavedState
 from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.model.attention import use_segments
 from cxr_lightning.model.compose import load_model, load_processor
+from cxr_lightning.model.compute import Compute, let_checkpoint, set_up
 from cxr_lightning.model.families import VlmFamily, vlm_family
 from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.lora import Lora, loras_to_json
@@ -41,6 +42,7 @@ class StageModule(pl.LightningModule):
         optim: Optimizer and schedule.
         init_from: Run whose learned weights this stage begins with.
         vision_lora: The vision tower's adapters, where they are not as the others.
+        compute: How layers are computed: activation checkpointing, compilation.
     """
 
     stage: ClassVar[str]
@@ -54,9 +56,10 @@ class StageModule(pl.LightningModule):
         optim: Optim,
         init_from: str | None,
         vision_lora: Lora | None = None,
+        compute: Compute = Compute(),
     ) -> None:
         super().__init__()
-        self.source, self.trainable, self.optim = source, trainable, optim
+        self.source, self.trainable, self.optim, self.compute = source, trainable, optim, compute
         self.loras = trainable.loras(lora, vision_lora)
         optim.require_learning(trainable)
         self.inherits: Run | None = None if init_from is None else open_run(init_from)
@@ -93,6 +96,12 @@ class StageModule(pl.LightningModule):
         if self.resume_from is not None:
             put_masters(model, self.resume_from)
         self.packs = self.family.packs and use_segments(model)
+        if self.compute.compile and getattr(self.trainer.strategy, "zero_stage_3", False):
+            raise ValueError(
+                "--model.compute.compile under ZeRO stage 3: its hooks gather each layer's weights, and break what is "
+                "compiled apart. Remedy: choose strategy.stage 2, or set compile to false."
+            )
+        set_up(model, self.compute, self.family)
         self.model = model
 
     def _origin(self) -> Path | None:
@@ -128,6 +137,7 @@ class StageModule(pl.LightningModule):
             for module in self.model.modules():
                 if not any(parameter.requires_grad for parameter in module.parameters()):
                     module.eval()
+            let_checkpoint(self.model)
         return self
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -154,11 +164,12 @@ class StageModule(pl.LightningModule):
         loss = losses.sum * (averaged_over / self._step_tokens.clamp(min=1))
         return {"loss": loss, "loss_sum": losses.sum.detach(), "each_S": losses.each_S}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to the validation loss."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Adds a batch to the validation loss; what it returns is for the monitor, which tells sets apart."""
         losses = next_token(self.model, batch["inputs"], batch["targets_RL"])
         here = torch.tensor([float(losses.sum), float(batch["supervised_in_step"])])
         self._validation = self._validation + here
+        return {"loss_sum": losses.sum, "each_S": losses.each_S}
 
     def on_validation_epoch_end(self) -> None:
         """Logs the loss over the whole validation split, each sample counted once."""
