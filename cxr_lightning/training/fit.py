@@ -19,9 +19,11 @@ from cxr_lightning.checkpoint.position import validation_loss
 from cxr_lightning.checkpoint.runs import RunError, best_of, checkpoints, newest_checkpoint, resolve, step_of
 from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import accumulation
+from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.panels import Panels
+from cxr_lightning.training.profiling import Profiling
 from cxr_lightning.training.progress import Progress
 from cxr_lightning.training.quarantine import Quarantine
 from cxr_lightning.training.record import Record
@@ -77,6 +79,12 @@ class FitCli(LightningCLI):
             default=500,
             help="Optimizer steps between validations; after the last step there is always one.",
         )
+        parser.add_argument(
+            "--profile",
+            type=str | None,
+            default=None,
+            help="First and last step to trace, as in 20:22; the trace comes under RUN/profile.",
+        )
         parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run", "validate"}, instantiate=False)
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
@@ -113,11 +121,14 @@ class FitCli(LightningCLI):
         """Adds logger, callbacks and the cluster's environment."""
         run, validate = self.config.run, ValidateEvery(self.config.validate_every_n_steps)
         quarantine = Quarantine(run)
+        monitor = Monitor(run, quarantine)
         callbacks = [
-            Progress(),
+            Progress(monitor),
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
-            Monitor(run, quarantine),
+            monitor,
+            Board(run),
+            Profiling(run, self.config.profile),
             quarantine,
             validate,
             SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict()),  # last: it comes after all of a step
@@ -139,14 +150,17 @@ def fit(args: Sequence[str]) -> None:
     Args:
         args: Command line after `cxr fit`.
     """
-    _quiet()
+    quiet()
     cli = open_cli(args)
     run = Path(cli.config.run)
     checkpoint = _where_to_begin(run, cli.config.ckpt_path)
     cli.model.resume_from = None if checkpoint is None else Path(checkpoint)
     if checkpoint is not None and cli.trainer.is_global_zero:
         Console(stderr=True).print(f"Going on from {checkpoint}", soft_wrap=True)
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
+    except SystemExit:  # Lightning's way out of Ctrl-C, with the exit code of a failure
+        raise SystemExit(130 if cli.trainer.interrupted else 1) from None
     if cli.trainer.is_global_zero:
         Console(stderr=True).print(_ending(run, cli.datamodule), soft_wrap=True)
 
@@ -167,12 +181,16 @@ def _ending(run: Path, data: ShardDataModule) -> str:
     return f"{told} Next: cxr export {run} --out MODEL"
 
 
-def open_cli(args: Sequence[str], cli_class: type[FitCli] = FitCli) -> FitCli:
+def open_cli(
+    args: Sequence[str], cli_class: type[FitCli] = FitCli, verb: str = "cxr fit", description: str = _DESCRIPTION
+) -> FitCli:
     """Parses a command line and builds trainer, model and data; a subclass that builds none checks configurations.
 
     Args:
-        args: Command line after `cxr fit`.
+        args: Command line after the verb.
         cli_class: What parses it.
+        verb: What it is called in the help.
+        description: What the help says first.
     """
     return cli_class(
         StageModule,
@@ -184,9 +202,9 @@ def open_cli(args: Sequence[str], cli_class: type[FitCli] = FitCli) -> FitCli:
         seed_everything_default=0,
         auto_configure_optimizers=False,  # the stages have theirs: --model.optim
         parser_kwargs={
-            "prog": "cxr fit",
-            "usage": "cxr fit --config configs/stage1.yaml [--config OVERLAY.yaml ...] [--OPTION VALUE ...]",
-            "description": _DESCRIPTION,
+            "prog": verb,
+            "usage": f"{verb} --config configs/stage1.yaml [--config OVERLAY.yaml ...] [--OPTION VALUE ...]",
+            "description": description,
             "allow_abbrev": False,
         },
     )
@@ -226,7 +244,7 @@ def _where_to_begin(run: Path, wish: str | None) -> str | None:
     return str(chosen)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silences notes of the libraries that say nothing about the run; their errors still come through."""
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "torch.utils.cpp_extension"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""What a person watches: loss, learning rate, gradient norm, speed, padding, time waiting for data.
+"""What a person watches: loss, learning rate, gradient norm, speed, use of the device, memory, waiting, time left.
 
-Figures are sums over a logging window and over all ranks, so they are exact and cost one small collective a window.
+Figures are sums over a logging window and over all ranks, so they are exact and cost two small collectives a window.
 They go to TensorBoard, to `metrics.jsonl` beside it, and the essential ones to the progress bar.
 """
 
@@ -8,65 +8,30 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import math
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
 
+from cxr_lightning.model.flops import ModelFlops, model_flops
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.counters import stepped
+from cxr_lightning.training.curve import rewind
+from cxr_lightning.training.memory import memory
+from cxr_lightning.training.peak import peak_flops
+from cxr_lightning.training.window import LossSums, Window, set_names
 
 if TYPE_CHECKING:
     from cxr_lightning.training.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 
-_STATE = "window"
-
-
-class MetricsError(ValueError):
-    """A line of a run's metrics.jsonl, other than its last, is no record of a step."""
-
-
-@dataclass
-class Window:
-    """Sums since the last logged step, of one rank.
-
-    Attributes:
-        loss_sum: Negative log likelihood.
-        supervised: Tokens it was summed over.
-        tokens: Real tokens.
-        positions: Positions computed, padding included.
-        samples: Samples.
-        truncated: Samples whose answer was cut.
-        skipped: Bad samples that were left out.
-        waited: Seconds spent waiting for data.
-    """
-
-    loss_sum: float = 0.0
-    supervised: float = 0.0
-    tokens: float = 0.0
-    positions: float = 0.0
-    samples: float = 0.0
-    truncated: float = 0.0
-    skipped: float = 0.0
-    waited: float = 0.0
-
-    def plus(self, other: Window) -> Window:
-        """Returns the sums of two windows."""
-        theirs = asdict(other)
-        return Window(**{name: value + theirs[name] for name, value in asdict(self).items()})
-
-    def over_ranks(self, device: torch.device) -> Window:
-        """Returns the sums over all ranks."""
-        values = torch.tensor(list(asdict(self).values()), dtype=torch.float64, device=device)
-        if torch.distributed.is_initialized():
-            torch.distributed.all_reduce(values)
-        return Window(**dict(zip((field.name for field in fields(self)), values.tolist(), strict=True)))
+_STATE, _BEST = "window", "best_validation_loss"
 
 
 class Monitor(pl.Callback):
@@ -81,24 +46,38 @@ class Monitor(pl.Callback):
         self.quarantine = quarantine
         self.file = Path(run) / "metrics.jsonl"
         self.window = Window()
+        self.shown: dict[str, float] = {}
+        """What stands beside the progress bar."""
         self._waited_before = 0.0
-        self._rate = 0.0
-        self._logged_at = time.perf_counter()
+        self._rates: dict[str, float] = {}
+        self._logged_at = self._paused_at = time.perf_counter()
         self._before = Window()
         """What an earlier process counted of the window that is open, over all its ranks."""
+        self._best = math.inf
+        self._sets: list[str] = []
+        self._flops: ModelFlops | None = None
+        self._peak: float | None = None
+        self._ends: float | None = None
+
+    def time_left(self) -> float | None:
+        """Returns the seconds until the last step, by the pace so far, validations included."""
+        return None if self._ends is None else max(self._ends - time.perf_counter(), 0.0)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Saves the window that is open, so that the next logged figures are over all of it."""
-        counted = self._before.plus(self.window.over_ranks(pl_module.device))
+        counted = self._before.plus(self._losses.read(self.window).over_ranks(pl_module.device))
         checkpoint[_STATE] = {**asdict(counted), "waited": 0.0}
+        checkpoint[_BEST] = None if self._best == math.inf else self._best
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Goes on with the window."""
-        self._before = Window(**checkpoint.get(_STATE, {}))
+        self._before = Window.from_json(checkpoint.get(_STATE, {}))
+        best = checkpoint.get(_BEST)
+        self._best = math.inf if best is None else float(best)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Drops lines past the step from which a resumed run goes on, so that the curve has each step once.
@@ -109,62 +88,111 @@ class Monitor(pl.Callback):
         if trainer.is_global_zero:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             rewind(self.file, trainer.global_step)
-        self._logged_at = time.perf_counter()
+        data: Any = getattr(trainer, "datamodule", None)
+        self._sets = [] if data is None else set_names([each.path for each in data.sets.sets])
+        self._losses = LossSums(len(self._sets), pl_module.device)
+        self._validation = LossSums(len(self._sets), pl_module.device)
+        self._flops, self._peak = _flops(pl_module), _peak(trainer, pl_module)
+        self._steps = trainer.max_steps if data is None else data.steps
+        self._first = trainer.global_step
+        self._began = self._logged_at = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Counts what the batch holds, and remembers the rate: after the step it is already the next one's."""
-        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-        self.window.tokens += batch["tokens"]
-        self.window.positions += batch["positions"]
-        self.window.samples += batch["samples"]
-        self.window.truncated += batch["truncated"]
-        self.window.skipped += len(batch.get("skipped", []))
+        """Counts what the batch holds, and remembers the rates: after the step they are already the next one's."""
+        self.window.count(batch)
         if batch_idx % trainer.accumulate_grad_batches == 0:
             self.window.supervised += batch["supervised_in_step"]
+            if self._logs(trainer, trainer.global_step + 1):
+                self._rates = rates(trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Logs at the end of every n-th optimizer step, and of the last."""
-        self.window.loss_sum += float(outputs["loss_sum"])
-        if stepped(trainer, batch_idx) and (
-            trainer.is_last_batch or trainer.global_step % trainer.log_every_n_steps == 0
-        ):
+        self._losses.add(outputs, batch)
+        if stepped(trainer, batch_idx) and (trainer.is_last_batch or self._logs(trainer, trainer.global_step)):
             self._log(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keeps the time of validation out of the training figures."""
         self._paused_at = time.perf_counter()
 
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Tells the losses of several sets apart."""
+        if len(self._sets) > 1 and outputs is not None and not trainer.sanity_checking:
+            self._validation.add(outputs, batch)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the validation loss beside the training figures."""
+        """Writes the validation figures beside those of training."""
         self._logged_at += time.perf_counter() - self._paused_at
         if trainer.sanity_checking or "validate/loss" not in trainer.callback_metrics:
             return
-        metrics = {"validate/loss": float(trainer.callback_metrics["validate/loss"])}
+        loss = float(trainer.callback_metrics["validate/loss"])
+        self._best = min(self._best, loss)
+        more = {"validate/best_loss": self._best}
+        if len(self._sets) > 1:
+            total = self._validation.read(Window()).over_ranks(pl_module.device)
+            self._validation.clear()
+            more |= self._by_set("validate", total)
         skipped = self.quarantine.collect(trainer, pl_module) if self.quarantine else 0
-        self._write(trainer, metrics | ({"validate/skipped": float(skipped)} if skipped else {}))
+        more |= {"validate/skipped": float(skipped)} if skipped else {}
+        for logger in trainer.loggers:
+            logger.log_metrics(more, step=trainer.global_step)  # Lightning logs validate/loss itself
+        self._write(trainer, {"validate/loss": loss, **more})
+
+    def _logs(self, trainer: pl.Trainer, step: int) -> bool:
+        return bool(step % trainer.log_every_n_steps == 0 or step >= self._steps)
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        mine = self._losses.read(self.window)  # first: what the device still has to do belongs to the window's time
         now, waited = time.perf_counter(), trainer.train_dataloader.waited
-        self.window.waited, self._waited_before = waited - self._waited_before, waited
-        seconds, total = now - self._logged_at, self.window.over_ranks(pl_module.device)
+        mine.waited, self._waited_before = waited - self._waited_before, waited
+        seconds, total = now - self._logged_at, mine.over_ranks(pl_module.device)
         self.window, self._logged_at = Window(), now
+        self._losses.clear()
         metrics = figures(total, seconds, trainer.world_size, self._before)
+        metrics |= self._by_set("train", self._before.plus(total)) | self._rates | self._use(total, seconds)
         self._before = Window()
-        metrics["train/lr"] = self._rate
         norm = trainer.strategy.grad_norm() if hasattr(trainer.strategy, "grad_norm") else None
-        if norm is not None:
-            metrics["train/grad_norm"] = norm
+        metrics |= {} if norm is None else {"train/grad_norm": norm}
+        metrics |= memory(pl_module.device)
+        pace = (now - self._began) / max(trainer.global_step - self._first, 1)
+        metrics["time/left_s"] = pace * (self._steps - trainer.global_step)
+        self._ends = now + metrics["time/left_s"]
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step)
         self._write(trainer, metrics)
         if self.quarantine and total.skipped:
             self.quarantine.exchange(trainer)
-        shown = {"loss": "train/loss", "samples/s": "speed/samples_per_s", "wait": "data/wait_share"}
-        pl_module.log_dict({name: metrics[key] for name, key in shown.items()}, prog_bar=True, logger=False)
+        shown = {
+            "loss": "train/loss",
+            "samples/s": "speed/samples_per_s",
+            "wait": "data/wait_share",
+            "mfu": "speed/mfu",
+        }
+        self.shown |= {name: metrics[key] for name, key in shown.items() if key in metrics}
+
+    def _by_set(self, split: str, total: Window) -> dict[str, float]:
+        """Returns the mean loss of each set of which there was something."""
+        sums = zip(self._sets, total.loss_sum_K, total.supervised_K, strict=False)
+        return {f"{split}/loss/{name}": loss / tokens for name, loss, tokens in sums if tokens}
+
+    def _use(self, total: Window, seconds: float) -> dict[str, float]:
+        """Returns what the model's work of a window came to, and its share of what the devices could do at most."""
+        if self._flops is None:
+            return {}
+        rate = self._flops.of(total.work()) / seconds
+        return {"speed/tflops": rate / 1e12} | ({} if self._peak is None else {"speed/mfu": rate / self._peak})
 
     def _write(self, trainer: pl.Trainer, metrics: dict[str, float]) -> None:
         if trainer.is_global_zero:
@@ -195,40 +223,40 @@ def figures(total: Window, seconds: float, ranks: int, before: Window | None = N
     }
 
 
-def rewind(file: Path, step: int) -> None:
-    """Drops the lines past a step, whole or not at all; see `kept_lines`."""
-    aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    aside.write_text("".join(f"{line}\n" for line in kept_lines(file, step)))
-    aside.replace(file)
+def rates(groups: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns the learning rate, and where groups have highest rates of their own, that of each.
 
-
-def kept_lines(file: Path, step: int) -> list[str]:
-    """Returns the lines of a metrics.jsonl that a run keeps when it goes on.
-
-    A kill or a full disk leaves the last line half-written; it is dropped, for its step is trained again.
+    Groups are named "role/kind"; the kinds of a role that share a rate are told once.
 
     Args:
-        file: The metrics.jsonl; need not exist.
-        step: The step from which the run goes on.
-
-    Raises:
-        MetricsError: If a line other than the last is no record of a step.
+        groups: The optimizer's parameter groups.
     """
-    if not file.exists():
-        return []
-    lines = [(n, line) for n, line in enumerate(file.read_text(errors="replace").split("\n"), start=1) if line.strip()]
-    kept = []
-    for number, line in lines:
-        try:
-            at = int(json.loads(line)["step"])
-        except (ValueError, TypeError, KeyError):
-            if number == lines[-1][0]:
-                log.warning("%s: line %d was cut off and is dropped", file, number)
-                continue
-            raise MetricsError(
-                f"{file}, line {number}: not a record of a step, as `cxr fit` writes them. "
-                "Remedy: delete that line (or move the file away, to begin the curve anew), then go on."
-            ) from None
-        if at <= step:
-            kept.append(line)
-    return kept
+    metrics = {"train/lr": float(groups[0]["lr"])}
+    highest = {str(group.get("name", n)): float(group.get("initial_lr", group["lr"])) for n, group in enumerate(groups)}
+    if len(set(highest.values())) == 1:
+        return metrics
+    for (name, _), group in zip(highest.items(), groups, strict=True):
+        role = name.split("/")[0]
+        alike = len({rate for other, rate in highest.items() if other.split("/")[0] == role}) == 1
+        metrics[f"train/lr/{role if alike else name}"] = float(group["lr"])
+    return metrics
+
+
+def _flops(pl_module: Any) -> ModelFlops | None:
+    """Returns what the model's work costs; None, with a warning, where that is not known: no reason to stop a run."""
+    if getattr(pl_module, "family", None) is None:
+        return None
+    try:
+        return model_flops(pl_module.model, pl_module.family)
+    except Exception as error:
+        log.warning("speed/mfu is not logged: the cost of this model's steps is not known (%r)", error)
+        return None
+
+
+def _peak(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float | None:
+    """Returns the most that all ranks' devices can do together."""
+    peak = peak_flops(pl_module.device, str(trainer.precision))
+    total = torch.tensor(math.nan if peak is None else peak, dtype=torch.float64, device=pl_module.device)
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(total)
+    return None if math.isnan(float(total)) else float(total)

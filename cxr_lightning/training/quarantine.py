@@ -18,7 +18,7 @@ import torch
 from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.stream.skipped import Skipped, allowed
-from cxr_lightning.training.monitor import rewind
+from cxr_lightning.training.curve import rewind
 
 log = logging.getLogger(__name__)
 

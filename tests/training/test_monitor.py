@@ -11,7 +11,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from cxr_lightning.training.monitor import MetricsError, Monitor, kept_lines
+from cxr_lightning.training.curve import MetricsError, kept_lines
+from cxr_lightning.training.monitor import Monitor
 
 pytestmark = pytest.mark.quick
 BATCH = {"tokens": 4, "positions": 4, "samples": 1, "truncated": 0, "supervised_in_step": 2}
