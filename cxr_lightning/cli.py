@@ -47,6 +47,12 @@ VERBS: dict[str, Verb] = {
     "fit": Verb(
         "train a stage: projector alignment or instruction tuning", "cxr_lightning.training.fit", "fit", parses=True
     ),
+    "features": Verb(
+        "compute a frozen vision tower's features once, for fits that read them",
+        "cxr_lightning.training.features",
+        "features",
+        parses=True,
+    ),
     "export": Verb(
         "merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"
     ),

@@ -32,7 +32,7 @@ def parse(line: str) -> Any:
         return parse_fit(["--config", config, *words[script + 1 :]])
     verb, *args = words[words.index("cxr") + 1 :]
     assert verb in VERBS, f"there is no verb {verb}"
-    return parse_fit(args) if verb == "fit" else _parse_verb(verb, args)
+    return parse_fit(args) if VERBS[verb].parses else _parse_verb(verb, args)
 
 
 def parse_fit(args: list[str]) -> Any:

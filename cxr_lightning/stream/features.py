@@ -37,7 +37,7 @@ class FeatureRecordError(ShardError):
     """The features of one sample are damaged, or could not be made."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShardFeatures:
     """One file: the images of one split's samples in one shard.
 
@@ -46,12 +46,19 @@ class ShardFeatures:
         digest: The shard's.
         first: Row of its first sample.
         last: Row after its last.
+        before: Samples of the sets before this one, by which numbers differ from rows.
     """
 
     split: SplitIndex
     digest: str
     first: int
     last: int
+    before: int = 0
+
+    @property
+    def numbers(self) -> range:
+        """The samples, as the split of all sets numbers them."""
+        return range(self.before + self.first, self.before + self.last)
 
     @cached_property
     def records(self) -> int:
@@ -83,14 +90,14 @@ def files_of(samples: Samples, first: int | None = None) -> Iterator[ShardFeatur
         samples: The split.
         first: Only those needed for so many of its first samples.
     """
-    left = len(samples) if first is None else first
+    most, before = len(samples) if first is None else first, 0
     for split, digests in zip(samples.splits, samples.digests, strict=True):
         ends = np.cumsum(split.shard_lengths)
         for digest, end, length in zip(digests, ends.tolist(), split.shard_lengths.tolist(), strict=True):
-            file = ShardFeatures(split, digest, end - length, end)
-            if left > 0 and length and file.records:
+            file = ShardFeatures(split, digest, end - length, end, before)
+            if length and file.numbers.start < most and file.records:
                 yield file
-            left -= length
+        before += len(split)
 
 
 class FeatureFolder:
@@ -158,25 +165,31 @@ class FeatureFolder:
                 "Remedy: give the settings that they were made with, or name another folder by --data.features."
             )
 
-    def missing(self, files: Iterable[ShardFeatures]) -> list[ShardFeatures]:
-        """Returns the files that are not there, or not as long as they should be; remote ones are taken to be there."""
-        if self.remote:
-            return []
-        return [file for file in files if not self._complete(file)]
+    def complete(self, files: Iterable[ShardFeatures]) -> list[ShardFeatures]:
+        """Returns the files that are there and as long as they should be; remote ones are taken to be there."""
+        return [file for file in files if self.remote or self._complete(file)]
+
+    def delete(self, file: ShardFeatures) -> None:
+        """Deletes a file."""
+        storage.local_path(self._path(file)).unlink(missing_ok=True)
 
     def writing(self, file: ShardFeatures) -> AbstractContextManager[RecordWriter]:
         """Opens a file to be written."""
         return writing(storage.local_path(self.location) / file.name, self.form, file.records)
 
-    def flaws(self, file: ShardFeatures) -> tuple[int, int]:
-        """Counts the damaged records of a file, and those that were left blank."""
-        header = self.form.header(file.records)
+    def damaged(self, file: ShardFeatures) -> bool:
+        """Returns whether a file is not what was written; reads all of it."""
+        header, kind = self.form.header(file.records), self.form.record
         with storage.local_path(self._path(file)).open("rb") as opened:
             if opened.read(len(header)) != header:
-                return file.records, 0
-            size, kind = self.form.record.itemsize, self.form.record
-            states = [state(np.frombuffer(opened.read(size), kind)[0]) for _ in range(file.records)]
-        return states.count("damaged"), states.count("blank")
+                return True
+            records = (np.frombuffer(opened.read(kind.itemsize), kind)[0] for _ in range(file.records))
+            return any(state(record) == "damaged" for record in records)
+
+    def blanks(self, file: ShardFeatures) -> int:
+        """Counts the images of a file that could not be used; reads their records alone."""
+        records = np.load(storage.local_path(self._path(file)), mmap_mode="r", allow_pickle=False)
+        return sum(state(records[place]) == "blank" for place in np.flatnonzero(records["crc32"] == 0))
 
     def reader(self, samples: Samples) -> FeatureReader:
         """Returns what reads a split's features by number."""
@@ -260,12 +273,15 @@ class FeatureReader:
         records = self.folder.read(file, file.place(row), images)
         bad = [found for found in map(state, records) if found != "good"]
         if bad:
-            raise FeatureRecordError(f"{where}: its features are {bad[0]}. Remedy: `cxr features` makes them again.")
+            raise FeatureRecordError(f"{where}: its features are {bad[0]}. Remedy: {_AGAIN}")
         return self.folder.form.tensor(records)
 
     def _open(self, which: int, shard: int) -> ShardFeatures:
         split, end = self.samples.splits[which], int(self._ends[which][shard])
         return ShardFeatures(split, self.samples.digests[which][shard], end - int(split.shard_lengths[shard]), end)
+
+
+_AGAIN = "see that the shard is whole, delete the file of features, and run `cxr features`."
 
 
 def _differences(there: Any, now: Any, name: str = "") -> list[tuple[str, Any, Any]]:

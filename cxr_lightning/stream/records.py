@@ -55,6 +55,9 @@ class Form:
                 f"Features of {self.dtype} cannot be kept. Remedy: train in float32, bfloat16 or float16."
             )
 
+    def __str__(self) -> str:
+        return f"{' x '.join(map(str, self.shape))}, {self.to_json()['dtype']}"
+
     @property
     def record(self) -> np.dtype[Any]:
         """The type of a record: the checksum of the features, then their bytes."""
@@ -144,7 +147,11 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            partial.replace(path)
+        except FileNotFoundError:
+            if not path.exists():  # another process wrote the same, and swept up
+                raise
     finally:
         partial.unlink(missing_ok=True)
     for left in path.parent.glob(f"{path.name}.*{_PARTIAL}"):  # by processes that were killed

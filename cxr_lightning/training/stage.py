@@ -29,6 +29,7 @@ from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_n
 from cxr_lightning.objectives.next_token import next_token
 from cxr_lightning.stream.encode import TextKind
 from cxr_lightning.stream.rows import Batch
+from cxr_lightning.training.caching import train_from_features
 from cxr_lightning.training.optim import Optim, make_optimizer
 
 
@@ -96,6 +97,7 @@ class StageModule(pl.LightningModule):
         if self.resume_from is not None:
             put_masters(model, self.resume_from)
         self.packs = self.family.packs and use_segments(model)
+        train_from_features(self, model)
         if self.compute.compile and getattr(self.trainer.strategy, "zero_stage_3", False):
             raise ValueError(
                 "--model.compute.compile under ZeRO stage 3: its hooks gather each layer's weights, and break what is "

@@ -1,0 +1,158 @@
+"""Training from a frozen tower's features: what lacks is computed by all ranks first, then the tower makes room.
+
+`cxr features` fills a folder by the same function, so that both write the same files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from cxr_lightning.checkpoint.writing import gather
+from cxr_lightning.model.families import role_of
+from cxr_lightning.model.features import FrozenFeaturesError, Tower, identity, made_with, replace_tower, tower_of
+from cxr_lightning.model.keeping import Keeper
+from cxr_lightning.model.trainable import Trainable
+from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.stream.datamodule import ShardDataModule
+from cxr_lightning.stream.features import ShardFeatures
+from cxr_lightning.stream.pixels import Pixels
+from cxr_lightning.stream.records import FeaturesError
+
+if TYPE_CHECKING:
+    from cxr_lightning.training.stage import StageModule
+
+log = logging.getLogger(__name__)
+
+
+def computed_in(precision: Any) -> torch.dtype:
+    """Returns the data type that a tower computes in at a trainer's precision."""
+    name = str(precision)
+    if name.startswith("bf16"):
+        return torch.bfloat16
+    return torch.float16 if name.startswith("16") else torch.float32
+
+
+def train_from_features(module: StageModule, model: Any) -> None:
+    """Puts features in the tower's place, where `--data.features` names some; computes those that lack.
+
+    Args:
+        module: The stage.
+        model: Its model, with all weights that it begins with.
+
+    Raises:
+        FrozenFeaturesError: If the tower learns, or cannot be kept apart.
+        FeaturesError: If the folder holds other features, or cannot be completed.
+    """
+    trainer = module.trainer
+    data: ShardDataModule = trainer.datamodule
+    if data.features is None:
+        return
+    assert module.family is not None
+    require_frozen(module.trainable)
+    if any(role_of(name, module.family) == "vision" for name in module.inherited_names):
+        raise FrozenFeaturesError(TAUGHT)
+    tower, dtype = tower_of(model), computed_in(trainer.precision)
+    place = (trainer.global_rank, trainer.world_size)
+    wrong = ""
+    try:
+        fill(data, tower, data.encoder.pixels, dtype, trainer.strategy.root_device, place)
+    except (ValueError, OSError) as error:
+        wrong = str(error)
+    wrong = next(filter(None, gather(wrong)), "")  # also the wait for each other: no rank reads what is not there yet
+    if wrong:
+        raise FeaturesError(wrong)
+    form = data.features.form
+    replace_tower(model, tower, form)
+    data.encoder.blank = torch.zeros((1, *form.shape), dtype=form.dtype)
+
+
+TAUGHT = (
+    "The run to begin with has taught its vision tower: the features would be those of another. Remedy: export that "
+    "run and name the result as --model.source.base, or leave out --data.features."
+)
+
+
+def require_frozen(trainable: Trainable) -> None:
+    """Refuses features of a tower that learns.
+
+    Raises:
+        FrozenFeaturesError: If it does.
+    """
+    if trainable.vision != "frozen":
+        raise FrozenFeaturesError(
+            f"--model.trainable.vision is {trainable.vision}: a tower that learns has other features after every step. "
+            "Remedy: freeze it, or leave out --data.features."
+        )
+
+
+def fill(
+    data: ShardDataModule,
+    tower: Tower,
+    pixels: Pixels,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    place: tuple[int, int],
+) -> list[ShardFeatures]:
+    """Computes this rank's share of the files that lack; those of other ranks may lack still.
+
+    Args:
+        data: The shards, and the folder of features.
+        tower: What computes, its weights in the data type of storage.
+        pixels: What prepares images for it.
+        dtype: What it computes in.
+        device: Where.
+        place: This rank, and how many there are.
+
+    Returns:
+        All files that the training reads.
+
+    Raises:
+        FeaturesError: If the folder holds other features, or lies where nothing can be written.
+        StorageError: If shards cannot be read.
+    """
+    folder, files = data.features, data.feature_files()
+    assert folder is not None
+    known = identity(tower, pixels, dtype)
+    begun = folder.begun
+    if begun:
+        folder.require(known)
+    there = {file.name for file in folder.complete(files)} if begun else set()
+    if len(there) == len(files):
+        return files
+    if folder.remote:
+        raise FeaturesError(
+            f"{folder.shown}: there are no features, and none are written into remote storage. Remedy: run `cxr "
+            "features` with --data.features on a disk, copy the folder, and give its URL."
+        )
+    tower = tower.to(dtype, device)
+    if not begun:
+        folder.describe(known, tower.form(pixels), made_with())
+    rank, ranks = place
+    mine = [file for number, file in enumerate(files) if number % ranks == rank and file.name not in there]
+    readers = {split: data.reader(split) for split in {file.split.name for file in mine}}
+    keeper = Keeper(folder, tower, pixels, data.micro_batch, data.workers)
+    with _progress(mine, shown=rank == 0) as told:
+        for file in mine:
+            try:
+                keeper.keep(file, readers[file.split.name], told)
+            except StorageError as error:
+                if not error.missing:
+                    raise
+                log.warning("%s: its samples have no features, and will be skipped", error)
+    return files
+
+
+@contextmanager
+def _progress(files: Sequence[ShardFeatures], *, shown: bool) -> Iterator[Any]:
+    columns = (TextColumn("features"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not (shown and files and console.is_terminal)) as progress:
+        bar = progress.add_task("features", total=sum(file.records for file in files))
+        yield lambda images: progress.advance(bar, images)
