@@ -23,6 +23,7 @@ from PIL import Image
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.evaluation.swaps import swap_partners
 from cxr_lightning.model.generation import generate as generate_texts
+from cxr_lightning.model.templates import write_template
 from cxr_lightning.shards.images import open_stored
 from cxr_lightning.stream.conversation import as_messages
 
@@ -164,6 +165,7 @@ def load_answerer(folder: Path, max_tokens: int) -> Callable[[Sequence[Task]], l
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        write_template(processor)
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder, local_files_only=True, dtype=dtype, output_loading_info=True
         )

@@ -58,7 +58,7 @@ def clean_model(model: Any, loras: Loras, family: VlmFamily) -> Any:
         family: Which weights are of which role.
     """
     state, config = merged_state(model, loras, family), model.config
-    projector = getattr(model.model, "multi_modal_projector", None)
+    projector = getattr(getattr(model, "model", None), "multi_modal_projector", None)
     if isinstance(projector, LinearProjector):
         activation, layers = as_two_layers(state.pop(_PROJECTOR + "weight"), state.pop(_PROJECTOR + "bias"))
         state |= {_PROJECTOR + name: tensor for name, tensor in layers.items()}

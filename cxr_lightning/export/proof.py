@@ -17,6 +17,9 @@ from rich.table import Table
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from cxr_lightning.model.families import role_of, vlm_family
+from cxr_lightning.model.templates import write_template
+
 _OF_WHAT_WAS_LEARNED = 0.01
 """Largest share of what training changed in the logits that merging may change: a lost adapter is all of it."""
 _RELOADED = {torch.float32: 1e-5, torch.bfloat16: 0.02, torch.float16: 0.005}
@@ -49,7 +52,9 @@ def trial_inputs(processor: Any, image_size: int = 96) -> dict[str, Any]:
     text = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
-    return dict(processor(images=[Image.fromarray(noise).convert("RGB")], text=text, return_tensors="pt"))
+    begins = text.startswith(processor.tokenizer.bos_token or "<none>")
+    image = Image.fromarray(noise).convert("RGB")
+    return dict(processor(images=[image], text=text, add_special_tokens=not begins, return_tensors="pt"))
 
 
 @torch.inference_mode()
@@ -96,13 +101,16 @@ def prove(
         ExportNotProvenError: If a check fails; it lists all of them.
     """
     model, loading = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, output_loading_info=True)
-    again = trial_inputs(AutoProcessor.from_pretrained(folder))
+    processor = AutoProcessor.from_pretrained(folder)
+    write_template(processor)
+    again = trial_inputs(processor)
     lost = [*loading["missing_keys"], *loading["unexpected_keys"], *loading["mismatched_keys"]]
     difference = float((trial_logits(model, again) - expected).abs().max())
     allowed = _RELOADED[dtype] * float(expected.abs().max())
     weights = dict(model.named_parameters())
-    changed = [name for name, tensor in vision.items() if not torch.equal(weights[name], tensor)]
-    projector = [name for name in weights if "projector" in name or "merger" in name]
+    changed = [name for name, tensor in vision.items() if not torch.equal(weights[name].to(tensor.dtype), tensor)]
+    family = vlm_family(model.config)
+    projector = [name for name in weights if role_of(name, family) == "projector"]
     checks = [
         Check("every tensor loads", "all accounted for" if not lost else f"{len(lost)} not: {lost[0]}", not lost),
         Check("prompt tokens are the trained ones", f"{again['input_ids'].numel()} tokens", _equal(again, inputs)),

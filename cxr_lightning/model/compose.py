@@ -13,22 +13,22 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
-    AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
     LlavaConfig,
     LlavaForConditionalGeneration,
-    LlavaImageProcessor,
     LlavaProcessor,
 )
 
+from cxr_lightning.model.agreement import require_agreement
 from cxr_lightning.model.families import image_tokens, pixels_per_token, tower_family, vlm_family
+from cxr_lightning.model.opening import open_part
 from cxr_lightning.model.projector import draw, make_linear
 from cxr_lightning.model.source import ModelSource, ModelSourceError
-from cxr_lightning.model.templates import IMAGE_TOKEN, with_images
+from cxr_lightning.model.templates import IMAGE_TOKEN, with_images, write_template
+from cxr_lightning.model.towers import image_processor, layer_of, load_tower, select_of, tower_config
 
 
 class TokenizerWithoutImageError(ValueError):
@@ -44,10 +44,17 @@ def load_processor(source: ModelSource) -> Any:
     """
     if source.composed:
         return _composed_processor(source)
-    processor = _open(AutoProcessor, source.base, "--model.source.base")
+    processor = open_part(AutoProcessor, source.base, "--model.source.base")
     _require_image_token(processor, source)
-    if source.chat_template is not None:
-        processor.chat_template = Path(source.chat_template).read_text()
+    config = open_part(AutoConfig, source.base, "--model.source.base")
+    vlm_family(config)
+    require_agreement(processor, config, str(source.base))
+    write_template(processor, None if source.chat_template is None else Path(source.chat_template).read_text())
+    if not processor.chat_template:
+        raise ModelSourceError(
+            f"--model.source.base={source.base} has no chat template, so nobody knows how it is asked. Remedy: give "
+            "one as --model.source.chat_template."
+        )
     return processor
 
 
@@ -65,32 +72,14 @@ def load_model(source: ModelSource, processor: Any, *, dtype: torch.dtype = torc
     if source.composed:
         model = _composed_model(source, processor, dtype)
     else:
-        model = _open(AutoModelForImageTextToText, source.base, "--model.source.base", dtype=dtype)
+        model = open_part(AutoModelForImageTextToText, source.base, "--model.source.base", dtype=dtype)
         vlm_family(model.config)
     _forget_storage_format(model.config)
     return model.requires_grad_(False).eval()
 
 
-def load_tower(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Any:
-    """Returns the vision tower of a model of two parts, alone.
-
-    Args:
-        source: The parts.
-        dtype: Data type of the weights.
-    """
-    config = _vision_config(source)
-    with torch.device("meta"):
-        tower_class = type(AutoModel.from_config(config))
-    return _open(tower_class, source.vision, "--model.source.vision", config=config, dtype=dtype)
-
-
-def layer_of(source: ModelSource) -> int:
-    """Returns which hidden state of its tower a model of two parts reads."""
-    return tower_family(_vision_config(source)).layer if source.vision_layer is None else source.vision_layer
-
-
 def _composed_processor(source: ModelSource) -> LlavaProcessor:
-    tokenizer = _open(AutoTokenizer, source.language, "--model.source.language")
+    tokenizer = open_part(AutoTokenizer, source.language, "--model.source.language")
     if tokenizer.eos_token is None:
         raise ModelSourceError(
             f"The tokenizer of {source.language} has no end token. Remedy: set eos_token in its tokenizer_config.json."
@@ -98,15 +87,14 @@ def _composed_processor(source: ModelSource) -> LlavaProcessor:
     tokenizer.add_tokens([IMAGE_TOKEN], special_tokens=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    vision_config = _vision_config(source)
-    select = source.select or tower_family(vision_config).select
+    vision_config = tower_config(source)
     template = Path(source.chat_template).read_text() if source.chat_template else tokenizer.chat_template
     tokenizer.chat_template = None  # the processor's template is the one that counts; two would drift apart
     return LlavaProcessor(
-        image_processor=_image_processor(source, vision_config),
+        image_processor=image_processor(source, vision_config),
         tokenizer=tokenizer,
         patch_size=pixels_per_token(vision_config),
-        vision_feature_select_strategy=select,
+        vision_feature_select_strategy=select_of(source, vision_config),
         num_additional_image_tokens=tower_family(vision_config).extra_tokens,
         image_token=IMAGE_TOKEN,
         chat_template=with_images(template, begins=_lacks_begin(tokenizer, template)),
@@ -120,36 +108,16 @@ def _lacks_begin(tokenizer: Any, template: str | None) -> bool:
     return adds and "bos_token" not in (template or "") and begin not in (template or "")
 
 
-def _image_processor(source: ModelSource, vision_config: Any) -> LlavaImageProcessor:
-    """Keeps the tower's normalisation; pads to a square first, since cropping a radiograph can lose a lung."""
-    family = tower_family(vision_config)
-    mean, std, resample = list(family.mean), list(family.std), 3
-    if Path(str(source.vision), "preprocessor_config.json").is_file() or not Path(str(source.vision)).exists():
-        theirs = _open(AutoImageProcessor, source.vision, "--model.source.vision")
-        mean, std, resample = list(theirs.image_mean), list(theirs.image_std), int(theirs.resample)
-    side = {"height": int(vision_config.image_size), "width": int(vision_config.image_size)}
-    return LlavaImageProcessor(
-        do_pad=True,
-        size=side,
-        crop_size=side,
-        do_center_crop=False,
-        resample=resample,
-        image_mean=mean,
-        image_std=std,
-    )
-
-
 def _composed_model(
     source: ModelSource, processor: LlavaProcessor, dtype: torch.dtype
 ) -> LlavaForConditionalGeneration:
-    vision_config = _vision_config(source)
-    language = _open(AutoModelForCausalLM, source.language, "--model.source.language", dtype=dtype)
+    vision_config = tower_config(source)
+    language = open_part(AutoModelForCausalLM, source.language, "--model.source.language", dtype=dtype)
     _require_plain_decoder(language, source)
     _forget_storage_format(language.config)
     generator = torch.Generator().manual_seed(source.seed)
     _make_room_for_image_token(language, processor, generator)
-    family = tower_family(vision_config)
-    select = source.select or family.select
+    select = select_of(source, vision_config)
     config = LlavaConfig(
         vision_config=vision_config,
         text_config=language.config,
@@ -224,20 +192,8 @@ def _make_room_for_image_token(language: Any, processor: LlavaProcessor, generat
             table.weight[needed - 1] = draw((width,), generator).to(table.weight.dtype) * 0.02
 
 
-def _vision_config(source: ModelSource) -> Any:
-    config = _open(AutoConfig, source.vision, "--model.source.vision")
-    config = getattr(config, "vision_config", config)  # of a CLIP or SigLIP pair, the half that sees
-    tower_family(config)
-    if not hasattr(config, "hidden_size"):
-        raise ModelSourceError(
-            f"The vision tower {source.vision} does not state its hidden_size. "
-            "Remedy: choose a tower of another family."
-        )
-    return config
-
-
 def _require_image_token(processor: Any, source: ModelSource) -> None:
-    token = getattr(processor, "image_token", None) or IMAGE_TOKEN
+    token = str(getattr(processor, "image_token", None) or IMAGE_TOKEN)
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
         raise TokenizerWithoutImageError(
@@ -252,20 +208,3 @@ def _forget_storage_format(config: Any) -> None:
     for part in (config, getattr(config, "text_config", None), getattr(config, "vision_config", None)):
         if part is not None and getattr(part, "quantization_config", None) is not None:
             del part.quantization_config
-
-
-def _open(auto_class: Any, name: str | None, option: str, **options: Any) -> Any:
-    """Loads by transformers from a folder, a hub name or a `.gguf` file; failures name the option to change."""
-    assert name is not None
-    folder, path = name, Path(name)
-    if path.suffix == ".gguf":
-        folder, options = str(path.parent), {**options, "gguf_file": path.name}
-    try:
-        return auto_class.from_pretrained(folder, **options)
-    except (OSError, ValueError, ImportError) as error:
-        where = "the folder is there, but" if Path(folder).exists() else "there is no such folder, and as a hub name"
-        raise ModelSourceError(
-            f"{option}={name}: {where} transformers cannot load it as {auto_class.__name__}: "
-            f"{str(error).splitlines()[0]} "
-            f"Remedy: give {option} the folder of a Hugging Face model with config, weights and tokenizer."
-        ) from error

@@ -35,7 +35,8 @@ def generate(
         processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False) for turns in conversations
     ]
     begins = processor.tokenizer.bos_token is not None and texts[0].startswith(processor.tokenizer.bos_token)
-    images = [picture for each in pictures for picture in each] or None
+    # By conversation, where each shows an image: Gemma 3 would else give all of them to the first.
+    images = pictures if all(pictures) else [picture for each in pictures for picture in each] or None
     side, processor.tokenizer.padding_side = processor.tokenizer.padding_side, "left"  # answers begin where rows end
     try:
         inputs = processor(images=images, text=texts, padding=True, add_special_tokens=not begins, return_tensors="pt")

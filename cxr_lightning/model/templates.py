@@ -6,6 +6,8 @@ text-only templates know strings alone, so ours flattens the parts first and the
 
 from __future__ import annotations
 
+from typing import Any
+
 IMAGE_TOKEN = "<image>"
 """The placeholder that composed models add to their tokenizer."""
 
@@ -17,7 +19,7 @@ _FLATTEN = """\
   {%- else -%}
     {%- set joined = namespace(text='') -%}
     {%- for part in message['content'] -%}
-      {%- if part['type'] == 'image' -%}{%- set joined.text = joined.text + '<image>\\n' -%}
+      {%- if part['type'] == 'image' -%}{%- set joined.text = joined.text + 'IMAGE' -%}
       {%- elif part['type'] == 'text' -%}{%- set joined.text = joined.text + part['text'] -%}
       {%- endif -%}
     {%- endfor -%}
@@ -43,12 +45,33 @@ the model a token that training never saw.
 """
 
 
-def with_images(template: str | None, *, begins: bool = False) -> str:
+def with_images(template: str | None, *, begins: bool = False, mark: str = f"{IMAGE_TOKEN}\\n") -> str:
     """Returns a chat template that takes images as message parts, around a text-only one.
 
     Args:
         template: The language model's own template; None for models without one (Vicuna).
         begins: Whether the template has to write the begin token, because the tokenizer adds one that the template
             leaves out: chat servers add none, and the model would be asked in a way it was never taught.
+        mark: What stands for an image, as Jinja writes strings.
     """
-    return _FLATTEN + ("{{- bos_token -}}" if begins else "") + (VICUNA if template is None else template)
+    begin = "{{- bos_token -}}" if begins else ""
+    return _FLATTEN.replace("IMAGE", mark) + begin + (VICUNA if template is None else template)
+
+
+def write_template(processor: Any, own: str | None = None) -> None:
+    """Settles which chat template a complete model's processor writes by, in place.
+
+    BLIP-2's processors forget the template that lies in their folder, but their tokenizer keeps it; published ones
+    have none. Their images stand in front of all text, so a template of theirs writes nothing for an image.
+
+    Args:
+        processor: The processor.
+        own: A template to use instead.
+    """
+    leading = getattr(processor, "num_query_tokens", None) is not None
+    found = own or processor.chat_template or processor.tokenizer.chat_template
+    if leading and _FLATTEN.partition("IMAGE")[0] not in (found or ""):
+        found = with_images(found, mark="")
+    processor.chat_template = found
+    if leading:
+        processor.tokenizer.chat_template = found

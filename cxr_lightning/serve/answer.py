@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cxr_lightning.model.generation import generate
+from cxr_lightning.model.templates import write_template
 from cxr_lightning.shards.images import ImageError, load_gray, shrink
 
 QUESTION = "Describe this chest radiograph."
@@ -43,6 +44,7 @@ class Answerer:
             )
         self.image_size = _image_size(folder)
         self.processor = AutoProcessor.from_pretrained(folder)
+        write_template(self.processor)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype="auto").to(chosen).eval()
 

@@ -40,8 +40,8 @@ class Placeholders:
         self.leading: int | None = getattr(processor, "num_query_tokens", None)
         """Image tokens that stand before the text, where the family has no mark within it."""
         self._mark = text
-        marks = {self.token, None if text is None else processor.tokenizer.convert_tokens_to_ids(text)} - {None}
-        self.reserved = np.asarray(sorted(marks), dtype=np.int64)
+        mark = None if text is None else processor.tokenizer.convert_tokens_to_ids(text)
+        self.reserved = np.asarray([each for each in (self.token, mark) if each is not None], dtype=np.int64)
         """Tokens that no answer may hold."""
         # Threads encode with it while others pad with the processor's own: padding is a state of a tokenizer.
         self._instructions = copy.deepcopy(getattr(processor, "qformer_tokenizer", None))
