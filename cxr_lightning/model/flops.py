@@ -47,8 +47,7 @@ class Work:
         tokens: Tokens, without padding.
         squares: Sum of the squared lengths of the samples.
         supervised: Tokens that the loss looks at.
-        images: Images that the projector read.
-        seen: Images that the tower read; fewer where its features were cached.
+        images: Images.
         patches: Patches of the images, where they keep their size.
         patch_squares: Sum of the squared numbers of patches of these images.
     """
@@ -57,7 +56,6 @@ class Work:
     squares: float = 0.0
     supervised: float = 0.0
     images: float = 0.0
-    seen: float = 0.0
     patches: float = 0.0
     patch_squares: float = 0.0
 
@@ -83,7 +81,7 @@ class ModelFlops:
     def of(self, work: Work) -> float:
         """Returns the operations of some work."""
         text = self.token * work.tokens + self.square * work.squares + self.supervised * work.supervised
-        images = self.tower.image * work.seen + self.projector.image * work.images
+        images = (self.tower.image + self.projector.image) * work.images
         patches = (self.tower.patch + self.projector.patch) * work.patches
         return text + images + patches + (self.tower.square + self.projector.square) * work.patch_squares
 
@@ -100,6 +98,7 @@ def model_flops(model: nn.Module, family: VlmFamily) -> ModelFlops:
     head: Any = model.get_output_embeddings()  # type: ignore[operator]
     token = supervised = square = 0.0
     images = {"vision": ImageFlops(), "projector": ImageFlops()}
+    passes: list[tuple[str, Any, int]] = []
     reached = False
     for role in ROLES:
         if role == "language":
@@ -109,14 +108,15 @@ def model_flops(model: nn.Module, family: VlmFamily) -> ModelFlops:
                 else:
                     token += _product(module) * times
         elif vision is not None:
-            images[role] = _image(list(_passes(model, family, role, reached)), role, config)
+            passes = list(_passes(model, family, role, reached))
+            images[role] = _image(passes, role, config)
         reached = reached or any(
             parameter.requires_grad and role_of(name, family) == role for name, parameter in model.named_parameters()
         )
         backward = 3 if reached else 1  # attention has no weights: its backward pass is twice the forward
         if role == "language":
             square = _attention(config.get_text_config()) / 2 * backward
-        elif role == "vision" and vision is not None:
+        elif role == "vision" and passes:  # a tower whose features were computed before is not in the model
             images[role] = _plus_attention(images[role], config, backward)
     return ModelFlops(token, square, supervised, images["vision"], images["projector"])
 

@@ -1,21 +1,28 @@
-"""A few validation studies in TensorBoard: the radiograph, the reference, and what the model writes now."""
+"""A few validation studies in TensorBoard: the radiograph, and the reference beside what the model writes now."""
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
+from PIL import Image
 
+from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.model.generation import generate
 from cxr_lightning.reports.conversations import IMAGE_MARK
+from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.conversation import as_messages
 from cxr_lightning.stream.encode import images
 
+_HEIGHT = 384
+"""Of the radiographs shown, in pixels."""
+
 
 class Panels(pl.Callback):
-    """Writes panels after every n-th validation.
+    """Writes panels after every n-th validation; ranks share the studies.
 
     Args:
         studies: How many studies; 0 writes none.
@@ -26,33 +33,63 @@ class Panels(pl.Callback):
     def __init__(self, studies: int = 4, every_n_validations: int = 1, max_new_tokens: int = 128) -> None:
         self.studies, self.every_n_validations, self.max_new_tokens = studies, every_n_validations, max_new_tokens
         self._validations = 0
+        self._shown: set[int] = set()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Generates on all ranks alike, since under ZeRO-3 each holds a part of every weight; rank 0 writes."""
+        """Generates on all ranks, since under ZeRO-3 each holds a part of every weight; rank 0 writes."""
         self._validations += 0 if trainer.sanity_checking else 1
         if trainer.sanity_checking or not self.studies or self._validations % self.every_n_validations:
             return
-        data: Any = trainer.datamodule
-        samples = data.first_samples(self.studies)
+        samples = self._samples(trainer.datamodule)
         if not samples:
             return
-        turns = [data.encoder.turns(sample)[:2] for sample in samples]
-        films = [images(sample) for sample in samples]
-        pictures = [film[: turn[0]["content"].count(IMAGE_MARK)] for film, turn in zip(films, turns, strict=True)]
-        conversations = [as_messages(turn[:1]) for turn in turns]
-        texts = generate(
+        # A rank without a study of its own generates for the first, unread: it may not stay away while others generate.
+        mine = range(trainer.global_rank, len(samples), trainer.world_size) or range(1)
+        texts = self._generate(trainer, pl_module, [samples[number] for number in mine])
+        everyones = dict(sorted(pair for pairs in gather(list(zip(mine, texts, strict=True))) for pair in pairs))
+        if trainer.is_global_zero:
+            for number, text in everyones.items():
+                self._show(trainer, number, samples[number], text)
+
+    def _samples(self, data: Any) -> list[RawSample]:
+        """Returns the studies; with images or without, for under ZeRO-3 all ranks need the tower or none does."""
+        samples: list[RawSample] = data.first_samples(self.studies)
+        return [sample for sample in samples if sample.images] or samples
+
+    def _generate(self, trainer: pl.Trainer, pl_module: Any, samples: Sequence[RawSample]) -> list[str]:
+        data: Any = trainer.datamodule
+        questions = [data.encoder.turns(sample)[:1] for sample in samples]
+        marks = [question[0]["content"].count(IMAGE_MARK) for question in questions]
+        return generate(
             pl_module.model,
             pl_module.processor,
-            conversations,
-            pictures,
+            [as_messages(question) for question in questions],
+            [images(sample)[:count] for sample, count in zip(samples, marks, strict=True)],
             max_new_tokens=self.max_new_tokens,
             synced_ranks=trainer.world_size > 1,
         )
+
+    def _show(self, trainer: Any, number: int, sample: RawSample, text: str) -> None:
+        """Writes one study; its radiographs once, for they stay the same."""
+        question, reference = (turn["content"] for turn in trainer.datamodule.encoder.turns(sample)[:2])
+        rows = {"asked": question.replace(IMAGE_MARK, ""), "reference": reference, "model": text}
+        body = "| | |\n|:--|:--|\n" + "".join(f"| **{name}** | {_cell(told)} |\n" for name, told in rows.items())
+        films = [] if number in self._shown else images(sample)
+        self._shown.add(number)
         for logger in trainer.loggers:
             board: Any = getattr(logger, "experiment", None)
-            if trainer.is_global_zero and hasattr(board, "add_image"):
-                for number, (film, turn, text) in enumerate(zip(films, turns, texts, strict=True)):
-                    pixels_HWC = torch.from_numpy(np.array(film[0]))
-                    board.add_image(f"study {number}/radiograph", pixels_HWC, trainer.global_step, dataformats="HWC")
-                    body = f"**reference**\n\n{turn[1]['content']}\n\n**model**\n\n{text}"
-                    board.add_text(f"study {number}/text", body, trainer.global_step)
+            if hasattr(board, "add_text"):
+                board.add_text(f"study {number}", body, trainer.global_step)
+                if films:
+                    board.add_image(f"studies/study {number}", _beside(films), trainer.global_step, dataformats="HWC")
+
+
+def _cell(text: str) -> str:
+    """Returns a text as one cell of a Markdown table."""
+    return html.escape(text.strip()).replace("|", "&#124;").replace("\n", "<br>") or "(nothing)"
+
+
+def _beside(films: Sequence[Image.Image]) -> Any:
+    """Returns a study's images as one, of shape (height, width, 3)."""
+    scaled = [film.resize((max(1, round(film.width * _HEIGHT / film.height)), _HEIGHT)) for film in films]
+    return np.concatenate([np.asarray(film.convert("RGB")) for film in scaled], axis=1)

@@ -34,7 +34,6 @@ class Window:
         waited: Seconds spent waiting for data.
         squares: Squared lengths of the samples.
         images: Images.
-        seen: Images that went through the tower.
         patches: Their patches, where images keep their size.
         patch_squares: Squared numbers of patches, likewise.
         loss_sum_K: Negative log likelihood by set, where there are several.
@@ -51,7 +50,6 @@ class Window:
     waited: float = 0.0
     squares: float = 0.0
     images: float = 0.0
-    seen: float = 0.0
     patches: float = 0.0
     patch_squares: float = 0.0
     loss_sum_K: list[float] = field(default_factory=list)
@@ -69,9 +67,7 @@ class Window:
         # Of padded rows the single lengths are on the device; their mean stands for them, in a term of a few percent.
         whole = batch["tokens"] ** 2 / max(batch["samples"], 1)
         self.squares += whole if lengths is None else sum(length * length for length in lengths)
-        images = batch.get("images", 0)
-        self.images += images
-        self.seen += images if "pixel_values" in inputs else 0
+        self.images += batch.get("images", 0)
 
     def plus(self, other: Window) -> Window:
         """Returns the sums of two windows."""

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import vlm_family
-from cxr_lightning.model.flops import Work, language_flops_per_token, model_flops, tower_flops_per_image
+from cxr_lightning.model.flops import ImageFlops, Work, language_flops_per_token, model_flops, tower_flops_per_image
 from cxr_lightning.model.lora import Lora
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import Trainable, prepare
@@ -48,7 +48,7 @@ def step(model, processor):
     grid = inputs.get("image_grid_thw")
     patches = 0 if grid is None else int(grid.prod())
     # PyTorch counts the whole square of attention.
-    return inputs, targets_RL, Work(tokens, 2 * tokens**2, 20, 1, 1, patches, patches**2)
+    return inputs, targets_RL, Work(tokens, 2 * tokens**2, 20, 1, patches, patches**2)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +94,10 @@ def test_towers(bases, name):
     assert language_flops_per_token(model.config) == flops.token / 2  # the projector learns: half of it is backward
 
 
-def test_cached_features_cost_no_tower(bases):
+def test_features_computed_before_cost_no_tower(bases):
     model, _ = build(bases["siglip"], STAGES["projector"])
-    flops = model_flops(model, vlm_family(model.config))
-    seen, cached = Work(images=1, seen=1), Work(images=1)
-    assert flops.of(seen) - flops.of(cached) == flops.tower.image > 0
-    assert flops.of(replace(seen, images=2, seen=2)) == 2 * flops.of(seen)
+    family = vlm_family(model.config)
+    whole = model_flops(model, family)
+    model.model.vision_tower = torch.nn.Identity()  # as `cxr features` leaves it: nothing of the tower is in the model
+    assert model_flops(model, family) == replace(whole, tower=ImageFlops())
+    assert whole.of(Work(images=2)) == 2 * (whole.tower.image + whole.projector.image)
