@@ -59,10 +59,12 @@ class Record(pl.Callback):
         if not trainer.is_global_zero:
             return
         data: Any = trainer.datamodule
-        micro, ranks, accumulate = data.micro_batch, trainer.world_size, trainer.accumulate_grad_batches
+        ranks, rows = trainer.world_size, trainer.accumulate_grad_batches
+        laid = "packed" if data.layout == "packed" else "padded"
+        least = f" of at most {data.row_tokens} tokens" if data.row_tokens else ""
         Console(stderr=True).print(
-            f"{data.steps} steps of {data.global_batch} samples = {micro} a rank x {ranks} ranks x {accumulate} "
-            f"accumulated; first step {data.first_step}"
+            f"{data.steps} steps of {data.global_batch} samples = {ranks} ranks x {rows} {laid} rows{least}; "
+            f"first step {data.first_step}"
         )
         if len(data.sets.sets) > 1:
             passes = zip(data.sets.indexes, data.passes(), strict=True)

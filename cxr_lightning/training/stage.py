@@ -23,6 +23,7 @@ from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.compute import Compute, let_checkpoint, set_up
 from cxr_lightning.model.families import VlmFamily, vlm_family
 from cxr_lightning.model.fingerprint import fingerprint
+from cxr_lightning.model.flops import model_flops
 from cxr_lightning.model.lora import Lora, loras_to_json
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_names, prepare
@@ -86,7 +87,10 @@ class StageModule(pl.LightningModule):
         with full_precision_by_default():
             self._configure()
         if self._trainer is not None:
-            self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows()
+            assert self.family is not None
+            work = model_flops(self.model, self.family)
+            image_work = (work.tower.image + work.projector.image) / work.token
+            self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows(image_work)
 
     def _configure(self) -> None:
         model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))

@@ -124,6 +124,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         )
         partition.require_known(engine.optimizer)
         partition.forget_first_step(engine)
+        engine.clip_fp32_gradients = partial(_clip, engine)  # which stage 0 uses in float32, and forgets the norm
         return engine, zero_optimizer
 
     def grad_norm(self) -> float | None:
@@ -249,6 +250,11 @@ class ZeroStrategy(DeepSpeedStrategy):
         damage = self.broadcast(damage)
         if damage is not None:
             raise manifest.DamagedCheckpointError(damage)
+
+
+def _clip(engine: Any) -> None:
+    learning = [parameter for parameter in engine.module.parameters() if parameter.requires_grad]
+    engine._global_grad_norm = torch.nn.utils.clip_grad_norm_(learning, engine.gradient_clipping())
 
 
 def _handfuls(names: list[str], parameters: dict[str, Any]) -> Iterator[list[str]]:
