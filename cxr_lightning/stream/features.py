@@ -270,7 +270,12 @@ class FeatureReader:
         where = f"{self.folder.shown}/{file.name}, sample {self.samples.label(number)}"
         if images > int(split.images[row]):
             raise FeatureRecordError(f"{where}: it shows {images} images, and the index lists {split.images[row]}.")
-        records = self.folder.read(file, file.place(row), images)
+        try:
+            records = self.folder.read(file, file.place(row), images)
+        except StorageError as error:
+            if not error.missing:
+                raise
+            raise FeatureRecordError(f"{where}: no such file of features. Remedy: run `cxr features`.") from error
         bad = [found for found in map(state, records) if found != "good"]
         if bad:
             raise FeatureRecordError(f"{where}: its features are {bad[0]}. Remedy: {_AGAIN}")
