@@ -90,7 +90,7 @@ def use_segments(model: Any) -> bool:
     """
     AttentionInterface.register(NAME, segment_attention)
     AttentionMaskInterface.register(NAME, segment_mask)
-    language_model = model.model.language_model
+    language_model = getattr(model.model, "language_model", model.model)  # of a language model alone, its decoder
     before = language_model.config._attn_implementation
     language_model.set_attn_implementation(NAME)
     with _evaluating(model):

@@ -13,10 +13,8 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
-    AutoTokenizer,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -24,10 +22,11 @@ from transformers import (
 
 from cxr_lightning.model.agreement import require_agreement
 from cxr_lightning.model.families import image_tokens, pixels_per_token, tower_family, vlm_family
+from cxr_lightning.model.language import load_language, load_text_processor, load_tokenizer
 from cxr_lightning.model.opening import open_part
 from cxr_lightning.model.projector import draw, make_linear
 from cxr_lightning.model.source import ModelSource, ModelSourceError
-from cxr_lightning.model.templates import IMAGE_TOKEN, with_images, write_template
+from cxr_lightning.model.templates import IMAGE_TOKEN, lacks_begin, with_images, write_template
 from cxr_lightning.model.towers import image_processor, layer_of, load_tower, select_of, tower_config
 
 
@@ -42,6 +41,8 @@ def load_processor(source: ModelSource) -> Any:
         ModelSourceError: If a folder or a file that is named does not hold what it should.
         TokenizerWithoutImageError: If a complete model's tokenizer does not know the image token.
     """
+    if source.text_only:
+        return load_text_processor(source)
     if source.composed:
         return _composed_processor(source)
     processor = open_part(AutoProcessor, source.base, "--model.source.base")
@@ -69,7 +70,9 @@ def load_model(source: ModelSource, processor: Any, *, dtype: torch.dtype = torc
     Raises:
         ModelSourceError: If a folder does not hold what it should, or the parts do not fit.
     """
-    if source.composed:
+    if source.text_only:
+        model = load_language(source, dtype=dtype)
+    elif source.composed:
         model = _composed_model(source, processor, dtype)
     else:
         model = open_part(AutoModelForImageTextToText, source.base, "--model.source.base", dtype=dtype)
@@ -79,14 +82,8 @@ def load_model(source: ModelSource, processor: Any, *, dtype: torch.dtype = torc
 
 
 def _composed_processor(source: ModelSource) -> LlavaProcessor:
-    tokenizer = open_part(AutoTokenizer, source.language, "--model.source.language")
-    if tokenizer.eos_token is None:
-        raise ModelSourceError(
-            f"The tokenizer of {source.language} has no end token. Remedy: set eos_token in its tokenizer_config.json."
-        )
+    tokenizer = load_tokenizer(source)
     tokenizer.add_tokens([IMAGE_TOKEN], special_tokens=True)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
     vision_config = tower_config(source)
     template = Path(source.chat_template).read_text() if source.chat_template else tokenizer.chat_template
     tokenizer.chat_template = None  # the processor's template is the one that counts; two would drift apart
@@ -97,23 +94,15 @@ def _composed_processor(source: ModelSource) -> LlavaProcessor:
         vision_feature_select_strategy=select_of(source, vision_config),
         num_additional_image_tokens=tower_family(vision_config).extra_tokens,
         image_token=IMAGE_TOKEN,
-        chat_template=with_images(template, begins=_lacks_begin(tokenizer, template)),
+        chat_template=with_images(template, begins=lacks_begin(tokenizer, template)),
     )
-
-
-def _lacks_begin(tokenizer: Any, template: str | None) -> bool:
-    """Returns whether the tokenizer begins text with a token that the chat template does not write."""
-    begin = tokenizer.bos_token
-    adds = begin is not None and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
-    return adds and "bos_token" not in (template or "") and begin not in (template or "")
 
 
 def _composed_model(
     source: ModelSource, processor: LlavaProcessor, dtype: torch.dtype
 ) -> LlavaForConditionalGeneration:
     vision_config = tower_config(source)
-    language = open_part(AutoModelForCausalLM, source.language, "--model.source.language", dtype=dtype)
-    _require_plain_decoder(language, source)
+    language = load_language(source, dtype=dtype)
     _forget_storage_format(language.config)
     generator = torch.Generator().manual_seed(source.seed)
     _make_room_for_image_token(language, processor, generator)
@@ -141,20 +130,6 @@ def _composed_model(
     model.config.architectures = ["LlavaForConditionalGeneration"]
     model.config.text_config.architectures = [type(language).__name__]
     return model
-
-
-def _require_plain_decoder(language: Any, source: ModelSource) -> None:
-    """Refuses language models whose logits Llava would not compute, rather than train something else in silence."""
-    config = language.config
-    extras = {"final_logit_softcapping": None, "logit_scale": 1.0, "logits_scaling": 1.0}
-    special = [name for name, plain in extras.items() if getattr(config, name, plain) not in (plain, None)]
-    if special or not hasattr(language.get_decoder(), "embed_tokens"):
-        why = f"its {special[0]} would be lost" if special else "its decoder has no embed_tokens"
-        raise ModelSourceError(
-            f"The language model {source.language} ({config.model_type}) cannot be joined as Llava: {why}. "
-            "Remedy: choose a Llama, Mistral, Qwen2, Qwen3 or similar model, or tune a complete VLM with "
-            "--model.source.base."
-        )
 
 
 def _require_same_tensors(wanted: dict[str, Any], found: dict[str, Any], source: ModelSource) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cxr_lightning.model.source import SelectStrategy
+from cxr_lightning.model.source import ModelSource, SelectStrategy
 
 Role = Literal["vision", "projector", "language"]
 ROLES: tuple[Role, ...] = ("vision", "projector", "language")
@@ -65,6 +65,9 @@ VLMS: dict[str, VlmFamily] = {
     "instructblip": _QFORMER,
 }
 
+TEXT = VlmFamily(vision=(), projector=(), language=("",), packs=True)
+"""A language model alone: all of it is language, whatever its parts are called."""
+
 
 @dataclass(frozen=True)
 class TowerFamily:
@@ -110,6 +113,19 @@ def vlm_family(config: Any) -> VlmFamily:
             "VLMS in cxr_lightning/model/families.py that says which submodules are vision, projector and language."
         )
     return VLMS[config.model_type]
+
+
+def family_of(source: ModelSource, config: Any) -> VlmFamily:
+    """Returns the row of the model that a source names.
+
+    Args:
+        source: The source; a language model alone has one row, whatever its type.
+        config: The model's configuration.
+
+    Raises:
+        UnknownFamilyError: If the table has no row for it.
+    """
+    return TEXT if source.text_only else vlm_family(config)
 
 
 def tower_family(vision_config: Any) -> TowerFamily:

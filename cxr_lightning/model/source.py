@@ -1,4 +1,4 @@
-"""Where a model comes from: two parts to be joined, or a complete vision-language model.
+"""Where a model comes from: two parts to be joined, a complete vision-language model, or a language model alone.
 
 The same value stands in the YAML, in a run's provenance and in an export's model card, so that whoever has the run
 can build the very same frozen base again.
@@ -20,7 +20,7 @@ class ModelSourceError(ValueError):
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Name either `base` (a complete VLM) or both `vision` and `language` (parts to be joined).
+    """Name either `base` (a complete VLM), or `vision` and `language` (parts to be joined), or `language` for stage 0.
 
     Attributes:
         base: Folder or hub name of a complete image-text-to-text model (LLaVA, Qwen-VL, Gemma 3, an export of ours).
@@ -44,7 +44,6 @@ class ModelSource:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        parts = self.vision is not None and self.language is not None
         some = self.vision is not None or self.language is not None
         if self.base is not None and some:
             raise ModelSourceError(
@@ -52,7 +51,7 @@ class ModelSource:
                 "are named. Remedy: keep --model.source.base, or keep --model.source.vision with "
                 "--model.source.language."
             )
-        if self.base is None and not parts:
+        if self.base is None and self.language is None:
             raise ModelSourceError(
                 f"The model is not fully named (base={self.base}, vision={self.vision}, language={self.language}). "
                 "Remedy: set --model.source.vision and --model.source.language to join two parts, or "
@@ -62,7 +61,12 @@ class ModelSource:
     @property
     def composed(self) -> bool:
         """Whether two parts are joined by a projector that starts untrained."""
-        return self.base is None
+        return self.vision is not None
+
+    @property
+    def text_only(self) -> bool:
+        """Whether it is a language model alone."""
+        return self.base is None and self.vision is None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the description as it stands in `run.json`, local folders made absolute."""

@@ -58,6 +58,13 @@ def with_images(template: str | None, *, begins: bool = False, mark: str = f"{IM
     return _FLATTEN.replace("IMAGE", mark) + begin + (VICUNA if template is None else template)
 
 
+def lacks_begin(tokenizer: Any, template: str | None) -> bool:
+    """Returns whether a tokenizer begins text with a token that a chat template does not write."""
+    begin = tokenizer.bos_token
+    adds = begin is not None and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
+    return adds and "bos_token" not in (template or "") and begin not in (template or "")
+
+
 def write_template(processor: Any, own: str | None = None) -> None:
     """Settles which chat template a complete model's processor writes by, in place.
 

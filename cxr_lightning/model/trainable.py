@@ -127,6 +127,8 @@ def table(counts: ParameterCounts, trainable: Trainable, loras: Loras) -> Table:
     for heading in ("part", "how", "parameters", "learning"):
         grid.add_column(heading, justify="left" if heading in ("part", "how") else "right")
     for role, sizes in counts.roles.items():
+        if not sizes.total:  # of a language model alone
+            continue
         how = str(loras.get(role, trainable.choice(role)))
         grid.add_row(role, how, f"{sizes.total:,}", f"{sizes.learning:,}" if sizes.learning else "-")
     share = 100 * counts.learning / max(counts.total, 1)

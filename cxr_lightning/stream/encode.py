@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cxr_lightning.reports.conversations import IMAGE_MARK
+from cxr_lightning.reports.conversations import IMAGE_MARK, Said
+from cxr_lightning.reports.textual import converse_in_text
 from cxr_lightning.shards.contract import ShardError, Turn
 from cxr_lightning.shards.images import open_stored
 from cxr_lightning.shards.sample import RawSample
@@ -27,7 +28,7 @@ from cxr_lightning.stream.conversation import Piece, UnstableTemplateError, rend
 from cxr_lightning.stream.pixels import Decode, Pixels
 from cxr_lightning.stream.placeholders import Placeholders
 
-TextKind = Literal["summary", "conversation"]
+TextKind = Literal["summary", "conversation", "report"]
 IGNORED = -100
 """Target of positions that the loss does not see (PyTorch's own default)."""
 
@@ -73,7 +74,7 @@ class Encoder:
 
     Args:
         processor: The model's Hugging Face processor.
-        text: `summary` for alignment, `conversation` for instruction tuning.
+        text: `summary` for alignment, `conversation` for instruction tuning, `report` for a language model alone.
         max_tokens: Longest sample; longer answers are cut at their end and counted.
         decode: How images are decoded; see `Pixels`.
     """
@@ -96,9 +97,12 @@ class Encoder:
     def turns(self, sample: RawSample) -> list[Turn]:
         """Returns the conversation that a sample teaches at this stage.
 
-        A study that brought only questions and answers has no summary; it aligns by those.
+        A study that brought only questions and answers has no summary, and a text-only sample no image to describe;
+        they align by their conversation.
         """
-        if self.text == "conversation" or not sample.record["summary"]:
+        if self.text == "report":
+            return text_turns(sample)
+        if self.text == "conversation" or not sample.record["summary"] or not sample.images:
             return list(sample.record["conversation"])
         return [
             {"role": "user", "content": ALIGNMENT_PROMPT},
@@ -208,6 +212,14 @@ class Encoder:
         lead = self.placeholders.lead(images)
         ids_L = np.concatenate([lead, np.asarray(tokens["input_ids"], dtype=np.int64)])
         return ids_L, np.concatenate([np.zeros(len(lead), dtype=bool), answer_L])
+
+
+def text_turns(sample: RawSample) -> list[Turn]:
+    """Returns the conversation that a sample teaches without its image: its own, where that shows none."""
+    record = sample.record
+    if record["conversation"] and not any(IMAGE_MARK in turn["content"] for turn in record["conversation"]):
+        return list(record["conversation"])
+    return converse_in_text(Said(record["summary"], record["findings"], record["impression"]), sample.key)
 
 
 def images(sample: RawSample) -> list[Image.Image]:

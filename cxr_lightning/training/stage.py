@@ -21,11 +21,11 @@ from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.model.attention import use_segments
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.compute import Compute, let_checkpoint, set_up
-from cxr_lightning.model.families import VlmFamily, vlm_family
+from cxr_lightning.model.families import VlmFamily, family_of
 from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.flops import model_flops
 from cxr_lightning.model.lora import Lora, loras_to_json
-from cxr_lightning.model.source import ModelSource
+from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_names, prepare
 from cxr_lightning.objectives.next_token import next_token
 from cxr_lightning.stream.encode import TextKind
@@ -49,6 +49,8 @@ class StageModule(pl.LightningModule):
 
     stage: ClassVar[str]
     text: ClassVar[TextKind]
+    sees: ClassVar[bool] = True
+    """Whether the stage trains a model that takes images."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class StageModule(pl.LightningModule):
         self.loras = trainable.loras(lora, vision_lora)
         optim.require_learning(trainable)
         self.inherits: Run | None = None if init_from is None else open_run(init_from)
+        self._require_sight()
         self.processor = load_processor(source)
         # Checkpoints hold only what learns, so a strict load would miss every frozen weight.
         self.strict_loading = False
@@ -80,21 +83,46 @@ class StageModule(pl.LightningModule):
         self._step_tokens = torch.tensor(1.0)
         self._validation = torch.zeros(2)
 
+    def _require_sight(self) -> None:
+        """Refuses a language model alone where images are to be seen, and a model that sees where text is to be read.
+
+        Raises:
+            ModelSourceError: If the source, or the run to begin with, is of the other kind.
+        """
+        earlier = None if self.inherits is None else ModelSource.from_json(self.inherits.provenance["model"])
+        if earlier is not None and earlier.text_only == self.sees:
+            assert self.inherits is not None
+            run = self.inherits.folder
+            told, remedy = (
+                ("a language model alone", f"cxr export {run} --out LM, then give stage 1 --model.source.language LM.")
+                if self.sees
+                else ("a model that takes images", "name a run of the language stage, or leave out --model.init_from.")
+            )
+            raise ModelSourceError(
+                f"{run} trained {told}, which is no beginning for the {self.stage} stage. Remedy: {remedy}"
+            )
+        if self.sees and self.source.text_only:
+            raise ModelSourceError(
+                f"The {self.stage} stage needs a model that takes images, and --model.source names a language model "
+                f"alone ({self.source.language}). Remedy: add --model.source.vision, or name a complete model as "
+                "--model.source.base."
+            )
+        if not self.sees and not self.source.text_only:
+            raise ModelSourceError(
+                f"The {self.stage} stage trains a language model alone. Remedy: name it as --model.source.language, "
+                "without --model.source.vision or --model.source.base."
+            )
+
     def configure_model(self) -> None:
         """Loads the base, freezes it, adds what learns, and puts in what an earlier run learned."""
         if self.model is not None:
             return
         with full_precision_by_default():
             self._configure()
-        if self._trainer is not None:
-            assert self.family is not None
-            work = model_flops(self.model, self.family)
-            image_work = (work.tower.image + work.projector.image) / work.token
-            self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows(image_work)
 
     def _configure(self) -> None:
         model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))
-        self.family = vlm_family(model.config)
+        self.family = family_of(self.source, model.config)
         self.base_fingerprint = fingerprint(model.named_parameters())
         torch.manual_seed(self.source.seed)  # adapters are drawn alike on every rank and at every resume
         self._learn_on(model, self._origin())
@@ -109,6 +137,10 @@ class StageModule(pl.LightningModule):
             )
         set_up(model, self.compute, self.family)
         self.model = model
+        # Only now is it known what an image costs, and how many rows a step needs; the engine has to know it.
+        work = model_flops(model, self.family)
+        image_work = (work.tower.image + work.projector.image) / work.token
+        self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows(image_work)
 
     def _origin(self) -> Path | None:
         """Returns the learned weights that this run begins with."""
@@ -181,7 +213,7 @@ class StageModule(pl.LightningModule):
         """Logs the loss over the whole validation split, each sample counted once."""
         total = self._sum_over_ranks(self._validation)
         self._validation = torch.zeros(2)
-        self.log("validate/loss", total[0] / total[1].clamp(min=1), prog_bar=True, sync_dist=True)
+        self.log("validate/loss", total[0] / total[1].clamp(min=1), prog_bar=True, logger=False, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Returns AdamW and its schedule over the whole training."""
