@@ -139,16 +139,14 @@ class Monitor(pl.Callback):
             return
         loss = float(trainer.callback_metrics["validate/loss"])
         self._best = min(self._best, loss)
-        more = {"validate/best_loss": self._best}
+        metrics = {"validate/loss": loss, "validate/best_loss": self._best}
         if len(self._sets) > 1:
             total = self._validation.read(Window()).over_ranks(pl_module.device)
             self._validation.clear()
-            more |= self._by_set("validate", total)
+            metrics |= self._by_set("validate", total)
         skipped = self.quarantine.collect(trainer, pl_module) if self.quarantine else 0
-        more |= {"validate/skipped": float(skipped)} if skipped else {}
-        for logger in trainer.loggers:
-            logger.log_metrics(more, step=trainer.global_step)  # Lightning logs validate/loss itself
-        self._write(trainer, {"validate/loss": loss, **more})
+        metrics |= {"validate/skipped": float(skipped)} if skipped else {}
+        self._write(trainer, metrics)
 
     def _logs(self, trainer: pl.Trainer, step: int) -> bool:
         return bool(step % trainer.log_every_n_steps == 0 or step >= self._steps)
@@ -169,8 +167,6 @@ class Monitor(pl.Callback):
         pace = (now - self._began) / max(trainer.global_step - self._first, 1)
         metrics["time/left_s"] = pace * (self._steps - trainer.global_step)
         self._ends = now + metrics["time/left_s"]
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=trainer.global_step)
         self._write(trainer, metrics)
         if self.quarantine and total.skipped:
             self.quarantine.exchange(trainer)
@@ -195,6 +191,8 @@ class Monitor(pl.Callback):
         return {"speed/tflops": rate / 1e12} | ({} if self._peak is None else {"speed/mfu": rate / self._peak})
 
     def _write(self, trainer: pl.Trainer, metrics: dict[str, float]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=trainer.global_step)
         if trainer.is_global_zero:
             with self.file.open("a") as file:
                 file.write(json.dumps({"step": trainer.global_step, **metrics}) + "\n")
