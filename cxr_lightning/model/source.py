@@ -44,6 +44,9 @@ class ModelSource:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("base", "vision", "language"):  # `--model.source.vision null` arrives as text
+            if getattr(self, name) in ("None", "null", ""):
+                object.__setattr__(self, name, None)
         some = self.vision is not None or self.language is not None
         if self.base is not None and some:
             raise ModelSourceError(
