@@ -174,7 +174,7 @@ def _passes(
     """
     for name, module in model.named_modules():
         own = dict(module.named_parameters(recurse=False))
-        if not own or role_of(f"{name}.{next(iter(own))}", family) != role:
+        if not own or role_of(f"{name}.{next(iter(own))}".lstrip("."), family) != role:
             continue
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
             yield name, module, 1 + reached + module.weight.requires_grad
