@@ -129,6 +129,8 @@ class StageModule(pl.LightningModule):
         if self.resume_from is not None:
             put_masters(model, self.resume_from)
         self.packs = self.family.packs and use_segments(model)
+        # With the tower, also where its features are read instead: both divide a batch into the same rows, to the bit.
+        work = model_flops(model, self.family)
         train_from_features(self, model)
         if self.compute.compile and getattr(self.trainer.strategy, "zero_stage_3", False):
             raise ValueError(
@@ -138,7 +140,6 @@ class StageModule(pl.LightningModule):
         set_up(model, self.compute, self.family)
         self.model = model
         # Only now is it known what an image costs, and how many rows a step needs; the engine has to know it.
-        work = model_flops(model, self.family)
         image_work = (work.tower.image + work.projector.image) / work.token
         self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows(image_work)
 
