@@ -70,11 +70,11 @@ class Plan:
         if self.layout == "packed":
             work_N = tokens_N + np.rint(self.image_work * images_N).astype(np.int64)
             rows = _least_work_first(work_N, count)
+            loads = [int(work_N[row].sum()) for row in rows]
         else:
             rows = [np.sort(row) for row in np.array_split(np.argsort(-tokens_N, kind="stable"), count)]
-            work_N = tokens_N
-        rows.sort(key=lambda row: -int(work_N[row].sum()))
-        return self._in_turn(rows)
+            loads = [len(row) * int(tokens_N[row].max()) for row in rows]
+        return self._among_ranks(rows, loads)
 
     def positions(self, tokens_N: Numbers, images_N: Numbers) -> int:
         """Returns the positions of the largest row that a global batch makes, padding included."""
@@ -83,10 +83,17 @@ class Plan:
             return max(int(tokens_N[row].sum()) for row in rows)
         return max(len(row) * int(tokens_N[row].max()) for row in rows)
 
-    def _in_turn(self, rows: list[Numbers]) -> list[Numbers]:
-        """Lets every second round of ranks run backwards, lest rank 0 have the longest row of each."""
-        rounds = [rows[first : first + self.ranks] for first in range(0, len(rows), self.ranks)]
-        return [row for number, each in enumerate(rounds) for row in (each[::-1] if number % 2 else each)]
+    def _among_ranks(self, rows: list[Numbers], loads: list[int]) -> list[Numbers]:
+        """Lays rows of like work beside each other; in each round the rank with the least so far gets the longest."""
+        longest_first = sorted(range(len(rows)), key=lambda row: -loads[row])
+        totals, laid = [0] * self.ranks, []
+        for first in range(0, len(rows), self.ranks):
+            ranks = sorted(range(self.ranks), key=lambda rank: totals[rank])
+            given = dict(zip(ranks, longest_first[first : first + self.ranks], strict=True))
+            for rank in range(self.ranks):
+                totals[rank] += loads[given[rank]]
+                laid.append(rows[given[rank]])
+        return laid
 
 
 def accumulation_for(
