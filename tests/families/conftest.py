@@ -32,7 +32,7 @@ _PUBLISHED = {
 
 
 def write_medclip(folder: Path) -> Path:
-    """Writes a tiny checkpoint in MedCLIP's published layout, and returns its tower's folder in Hugging Face's beside."""
+    """Writes a tiny checkpoint in MedCLIP's published layout, and its tower as Hugging Face's beside it."""
     config = SwinConfig(
         image_size=224, patch_size=4, embed_dim=8, depths=[1, 1, 2, 1], num_heads=[1, 2, 2, 4], window_size=7
     )

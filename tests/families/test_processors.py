@@ -99,7 +99,9 @@ def test_the_loss_is_that_of_the_whole_forward(family):
     _, batch = encoded(processor, [sample("a", 1), sample("b", 1, answer="No acute findings.")])
     inputs, targets_RL = batch["inputs"], batch["targets_RL"]
     rows = []
-    handle = model.get_output_embeddings().register_forward_hook(lambda *call: rows.append(call[1][0].shape[:-1].numel()))
+    handle = model.get_output_embeddings().register_forward_hook(
+        lambda *call: rows.append(call[1][0].shape[:-1].numel())
+    )
     with torch.no_grad():
         losses = next_token(model, inputs, targets_RL)
     handle.remove()
