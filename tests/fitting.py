@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-STAGES = {1: "configs/stage1.yaml", 2: "configs/stage2.yaml"}
+STAGES = {0: "configs/stage0.yaml", 1: "configs/stage1.yaml", 2: "configs/stage2.yaml"}
 
 
 LAUNCHED = (

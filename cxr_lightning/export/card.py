@@ -9,13 +9,13 @@ from cxr_lightning.model.lora import loras_from_json
 _TEXT = """\
 ---
 library_name: transformers
-pipeline_tag: image-text-to-text
+pipeline_tag: {task}
 tags: [chest-x-ray, radiology, cxr-lightning]
 ---
 
 # {title}
 
-Writes about chest radiographs. Made by cxr-lightning {version} from run `{run}`, checkpoint `{checkpoint}`.
+{what} Made by cxr-lightning {version} from run `{run}`, checkpoint `{checkpoint}`.
 
 **Not a medical device.** For research. It may overlook findings and invent others; nothing it writes may reach a
 patient without a radiologist who has read the image.
@@ -23,19 +23,7 @@ patient without a radiologist who has read the image.
 ## Use
 
 ```python
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
-
-processor = AutoProcessor.from_pretrained(FOLDER)
-model = AutoModelForImageTextToText.from_pretrained(FOLDER)
-content = [{{"type": "image"}}, {{"type": "text", "text": "Describe this chest radiograph."}}]
-text = processor.apply_chat_template([{{"role": "user", "content": content}}], add_generation_prompt=True)
-begins = text.startswith(processor.tokenizer.bos_token or "<none>")  # the template wrote the begin token itself
-image = Image.open(IMAGE).convert("RGB")
-inputs = processor(images=image, text=text, add_special_tokens=not begins, return_tensors="pt")
-new = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
-print(processor.batch_decode(new, skip_special_tokens=True)[0])
-```
+{use}```
 
 ## Provenance
 
@@ -57,6 +45,32 @@ Licences of the base models and of the data apply; neither is changed by trainin
 {proof}
 """
 
+_USE = """\
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+processor = AutoProcessor.from_pretrained(FOLDER)
+model = AutoModelForImageTextToText.from_pretrained(FOLDER)
+content = [{"type": "image"}, {"type": "text", "text": "Describe this chest radiograph."}]
+text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+begins = text.startswith(processor.tokenizer.bos_token or "<none>")  # the template wrote the begin token itself
+image = Image.open(IMAGE).convert("RGB")
+inputs = processor(images=image, text=text, add_special_tokens=not begins, return_tensors="pt")
+new = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
+print(processor.batch_decode(new, skip_special_tokens=True)[0])
+"""
+
+_USE_TEXT = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+model = AutoModelForCausalLM.from_pretrained(FOLDER)
+turns = [{"role": "user", "content": "Write the impression for these findings: ..."}]
+inputs = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+new = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
+print(tokenizer.batch_decode(new, skip_special_tokens=True)[0])
+"""
+
 
 def model_card(
     provenance: dict[str, Any], *, title: str, run: str, checkpoint: str, proof: list[tuple[str, str]]
@@ -71,12 +85,20 @@ def model_card(
         proof: Claims and findings of the export's checks.
     """
     model, loras = provenance["model"], loras_from_json(provenance["lora"])
+    text_only = model["base"] is None and model["vision"] is None
     parts = (
         [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
     )
+    if text_only:
+        parts = [model["language"]]
     inherits = provenance["inherits"]
     return _TEXT.format(
         title=title,
+        task="text-generation" if text_only else "image-text-to-text",
+        what="A language model tuned on radiology text; it sees no images."
+        if text_only
+        else "Writes about chest radiographs.",
+        use=_USE_TEXT if text_only else _USE,
         version=provenance["cxr_lightning"],
         run=run,
         checkpoint=checkpoint,

@@ -20,7 +20,7 @@ from cxr_lightning.export.layout import write_serving_names
 from cxr_lightning.export.merge import clean_model
 from cxr_lightning.export.proof import Check, prove, prove_merge, table, trial_inputs, trial_logits
 from cxr_lightning.model.compose import load_model, load_processor
-from cxr_lightning.model.families import Role, role_of, vlm_family
+from cxr_lightning.model.families import Role, VlmFamily, family_of, role_of
 from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.lora import Lora, loras_from_json
 from cxr_lightning.model.source import ModelSource
@@ -64,7 +64,9 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
     console = Console()
     console.print(table(checks))
-    console.print(f"Wrote {out}. Ask it: cxr describe {out} IMAGE")
+    text_only = ModelSource.from_json(opened.provenance["model"]).text_only
+    onward = f"Show it images: --model.source.language {out}" if text_only else f"Ask it: cxr describe {out} IMAGE"
+    console.print(f"Wrote {out}. {onward}")
 
 
 def _write(
@@ -75,10 +77,10 @@ def _write(
     source = ModelSource.from_json(provenance["model"])
     processor = load_processor(source)
     model = load_model(source, processor, dtype=torch.float32)
-    family = vlm_family(model.config)
+    family = family_of(source, model.config)
     inputs = trial_inputs(processor)
     untrained = trial_logits(model, inputs)
-    loras = _learn_again(model, provenance, checkpoint)
+    loras = _learn_again(model, provenance, checkpoint, family)
     trained = trial_logits(model, inputs)
     frozen = provenance["trainable"]["vision"] == "frozen"
     named = {name: value.detach() for name, value in model.named_parameters()}
@@ -92,7 +94,7 @@ def _write(
     if source.composed:
         write_serving_names(folder, clean.config.vision_config.model_type)
     processor.save_pretrained(folder)
-    checks += prove(folder, inputs, trial_logits(clean, inputs), vision, dtype)
+    checks += prove(folder, inputs, trial_logits(clean, inputs), vision, dtype, text_only=source.text_only)
     proof = [(check.what, check.found) for check in checks]
     names = {"run": run.folder.resolve().name, "checkpoint": checkpoint.name}
     (folder / "README.md").write_text(model_card(provenance, title=title, proof=proof, **names))
@@ -101,13 +103,13 @@ def _write(
     return checks
 
 
-def _learn_again(model: Any, provenance: dict[str, Any], checkpoint: Path) -> dict[Role, Lora]:
+def _learn_again(model: Any, provenance: dict[str, Any], checkpoint: Path, family: VlmFamily) -> dict[Role, Lora]:
     """Puts into the base what the run learned; the adapters' settings are those that lie with their weights."""
     path = checkpoint / WEIGHTS
     own, adapters = weights.divide(weights.read(path, base=fingerprint(model.named_parameters())))
     loras = loras_from_json(weights.lora_of(path))
     weights.put(model, own, origin=path)
-    prepare(model, Trainable(**provenance["trainable"]), loras, vlm_family(model.config))
+    prepare(model, Trainable(**provenance["trainable"]), loras, family)
     weights.put(model, adapters, origin=path)
     model.eval()
     return loras

@@ -15,9 +15,10 @@ import torch
 from PIL import Image
 from rich.table import Table
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
 from cxr_lightning.model.families import role_of, vlm_family
+from cxr_lightning.model.language import TextProcessor
 from cxr_lightning.model.templates import write_template
 
 _OF_WHAT_WAS_LEARNED = 0.01
@@ -46,7 +47,12 @@ class Check:
 
 
 def trial_inputs(processor: Any, image_size: int = 96) -> dict[str, Any]:
-    """Returns a prompt with an image of fixed noise, to compare logits on."""
+    """Returns a prompt, with an image of fixed noise where the model takes images, to compare logits on."""
+    if processor.image_processor is None:
+        turn = {"role": "user", "content": "Write the impression: the heart is normal in size. The lungs are clear."}
+        text = processor.apply_chat_template([turn], add_generation_prompt=True)
+        begins = text.startswith(processor.tokenizer.bos_token or "<none>")
+        return dict(processor(text, add_special_tokens=not begins, return_tensors="pt"))
     noise = np.random.default_rng(0).integers(0, 256, (image_size, image_size), dtype=np.uint8)
     content = [{"type": "image"}, {"type": "text", "text": "Describe this chest radiograph."}]
     text = processor.apply_chat_template(
@@ -60,8 +66,9 @@ def trial_inputs(processor: Any, image_size: int = 96) -> dict[str, Any]:
 @torch.inference_mode()
 def trial_logits(model: Any, inputs: Mapping[str, Any]) -> Tensor:
     """Returns a model's logits on trial inputs, in float32."""
-    pixels = inputs["pixel_values"].to(model.dtype)
-    return model(**{**inputs, "pixel_values": pixels}).logits.float()
+    pixels = {name: each.to(model.dtype) for name, each in inputs.items() if name == "pixel_values"}
+    logits: Tensor = model(**{**inputs, **pixels}).logits
+    return logits.float()
 
 
 def prove_merge(merged: Tensor, trained: Tensor, untrained: Tensor) -> Check:
@@ -86,7 +93,13 @@ def prove_merge(merged: Tensor, trained: Tensor, untrained: Tensor) -> Check:
 
 
 def prove(
-    folder: Path, inputs: Mapping[str, Any], expected: Tensor, vision: Mapping[str, Tensor], dtype: torch.dtype
+    folder: Path,
+    inputs: Mapping[str, Any],
+    expected: Tensor,
+    vision: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    *,
+    text_only: bool = False,
 ) -> list[Check]:
     """Reloads an exported folder by plain transformers and compares it with the trained model.
 
@@ -96,32 +109,48 @@ def prove(
         expected: The merged model's logits on them, in the data type of the export.
         vision: The base's vision weights in that type, if they were frozen.
         dtype: Data type of the export.
+        text_only: Whether it is a language model alone.
 
     Raises:
         ExportNotProvenError: If a check fails; it lists all of them.
     """
-    model, loading = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, output_loading_info=True)
-    processor = AutoProcessor.from_pretrained(folder)
-    write_template(processor)
+    auto: Any = AutoModelForCausalLM if text_only else AutoModelForImageTextToText
+    model, loading = auto.from_pretrained(folder, dtype=dtype, output_loading_info=True)
+    processor = _processor(folder, text_only)
     again = trial_inputs(processor)
     lost = [*loading["missing_keys"], *loading["unexpected_keys"], *loading["mismatched_keys"]]
     difference = float((trial_logits(model, again) - expected).abs().max())
     allowed = _RELOADED[dtype] * float(expected.abs().max())
-    weights = dict(model.named_parameters())
-    changed = [name for name, tensor in vision.items() if not torch.equal(weights[name].to(tensor.dtype), tensor)]
-    family = vlm_family(model.config)
-    projector = [name for name in weights if role_of(name, family) == "projector"]
     checks = [
         Check("every tensor loads", "all accounted for" if not lost else f"{len(lost)} not: {lost[0]}", not lost),
         Check("prompt tokens are the trained ones", f"{again['input_ids'].numel()} tokens", _equal(again, inputs)),
-        Check("vision weights are the base's", f"{len(vision) - len(changed)} of {len(vision)} bit-equal", not changed),
-        Check("the projector is there", f"{len(projector)} tensors", bool(projector)),
+        *([] if text_only else _prove_parts(model, vision)),
         Check("reloaded logits are the merged ones", f"largest difference {difference:.2g}", difference <= allowed),
     ]
     failed = [f"{check.what}: {check.found}" for check in checks if not check.holds]
     if failed:
         raise ExportNotProvenError(f"{folder} is not the trained model: {'; '.join(failed)}. Nothing was kept.")
     return checks
+
+
+def _processor(folder: Path, text_only: bool) -> Any:
+    if text_only:
+        return TextProcessor(AutoTokenizer.from_pretrained(folder))
+    processor = AutoProcessor.from_pretrained(folder)
+    write_template(processor)
+    return processor
+
+
+def _prove_parts(model: Any, vision: Mapping[str, Tensor]) -> list[Check]:
+    """Compares a reloaded model's tower with the base's, and looks for its projector."""
+    weights = dict(model.named_parameters())
+    changed = [name for name, tensor in vision.items() if not torch.equal(weights[name].to(tensor.dtype), tensor)]
+    family = vlm_family(model.config)
+    projector = [name for name in weights if role_of(name, family) == "projector"]
+    return [
+        Check("vision weights are the base's", f"{len(vision) - len(changed)} of {len(vision)} bit-equal", not changed),
+        Check("the projector is there", f"{len(projector)} tensors", bool(projector)),
+    ]
 
 
 def table(checks: list[Check]) -> Table:

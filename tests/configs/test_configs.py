@@ -14,7 +14,7 @@ from cxr_lightning.stream.order import accumulation
 from tests.commands import ROOT, logical_lines, parse, parse_fit
 
 CONFIGS = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "cxr_lightning").rglob("*.yaml")])
-STAGES = ("configs/stage1.yaml", "configs/stage2.yaml")
+STAGES = ("configs/stage1.yaml", "configs/stage2.yaml", "configs/stage0.yaml")
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
 
