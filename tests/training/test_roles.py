@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
             fit("dora", 3, *DORA, *two),
             fit("dora at 1", 1, *DORA, *two, after=("dora", 2)),
             fit("all at 0", 0, *ALL, *RATES, *two, after=("all", 2)),
-            fit("vision", 2, *only_vision, *one),
+            fit("vision", 2, *only_vision, *two),
             fit("dora after all", 2, *DORA, *two, init="all"),
         ],
         root,
