@@ -159,7 +159,8 @@ class FeatureFolder:
         there = self._described()["tower"]
         other = _differences(there, json.loads(json.dumps(tower)))
         if other:
-            told = "".join(f"\n  {name}: {old} there, {new} now" for name, old, new in other[:5])
+            other.sort(key=lambda each: not each[0].endswith("model_type"))  # of another family, it says it all
+            told = "".join(f"\n  {name}: {old} there, {new} now" for name, old, new in other[:8])
             raise FeaturesError(
                 f"{self.shown}: these features are not what the tower of this training would compute:{told}\n"
                 "Remedy: give the settings that they were made with, or name another folder by --data.features."

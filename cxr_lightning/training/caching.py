@@ -55,6 +55,11 @@ def train_from_features(module: StageModule, model: Any) -> None:
     if data.features is None:
         return
     assert module.family is not None
+    if not module.sees:
+        raise FrozenFeaturesError(
+            f"The {module.stage} stage looks at no images, so it has no use for features. Remedy: leave out "
+            "--data.features."
+        )
     require_frozen(module.trainable)
     if any(role_of(name, module.family) == "vision" for name in module.inherited_names):
         raise FrozenFeaturesError(TAUGHT)
