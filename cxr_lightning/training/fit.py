@@ -123,10 +123,10 @@ class FitCli(LightningCLI):
         quarantine = Quarantine(run)
         monitor = Monitor(run, quarantine)
         callbacks = [
-            Progress(monitor),
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
             monitor,
+            Progress(monitor),
             Board(run),
             Profiling(run, self.config.profile),
             quarantine,

@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import ProgressColumn, Task
+from rich.table import Column
 from rich.text import Text
 
 from cxr_lightning.stream.rows import Batch
@@ -47,8 +48,8 @@ class Progress(RichProgressBar):
         """Moves on after a step."""
         if stepped(trainer, batch_idx):
             self._update(self.train_progress_bar_id, trainer.global_step)
-            self._update_metrics(trainer, pl_module)
-            self.refresh()
+            if trainer.global_step % trainer.log_every_n_steps == 0:
+                self._update_metrics(trainer, pl_module)
 
     def _get_train_description(self, current_epoch: int) -> str:
         """Returns what stands before the bar; Lightning's epoch says nothing, for the stream counts passes."""
@@ -68,12 +69,12 @@ class _Clock(ProgressColumn):
 
     def __init__(self, bar: Progress) -> None:
         self.bar = bar
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True, min_width=22))
 
     def render(self, task: Task) -> Text:
         training = task.id == self.bar.train_progress_bar_id
         left = self.bar.monitor.time_left() if training else task.time_remaining
-        return Text(f"{_clock(task.elapsed)} • {_clock(left)} left", style=self.bar.theme.time, no_wrap=True)
+        return Text(f"{_clock(task.elapsed)} • {_clock(left)} left", style=self.bar.theme.time)
 
 
 def _clock(seconds: float | None) -> str:
