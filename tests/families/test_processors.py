@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from cxr_lightning.model.attention import use_segments
 from cxr_lightning.model.compose import load_model, load_processor
+from cxr_lightning.model.families import vlm_family
 from cxr_lightning.model.generation import generate
 from cxr_lightning.objectives.next_token import next_token
 from cxr_lightning.shards.contract import ShardError
@@ -31,9 +33,14 @@ def encoded(processor, samples):
     encoder = Encoder(processor, "conversation", 2048)
     token = processor.tokenizer.pad_token_id
     batch = collate([encoder(each) for each in samples], "padded", token, encoder.typed_image_token, encoder.pixels)
+    return encoder, floats(encoder, batch)
+
+
+def floats(encoder, batch):
+    """Does what a stage does with pixels on the device."""
     if batch["inputs"]["pixel_values"].dtype == torch.uint8:
         batch["inputs"]["pixel_values"] = encoder.pixels.normalise(batch["inputs"]["pixel_values"])
-    return encoder, batch
+    return batch
 
 
 def theirs(processor, samples, turns: int | None = None):
@@ -127,3 +134,25 @@ def test_the_image_matters_and_a_batch_answers_like_one(family):
         seen = next_token(model, batch["inputs"], batch["targets_RL"]).sum
         batch["inputs"]["pixel_values"] = -batch["inputs"]["pixel_values"]
         assert next_token(model, batch["inputs"], batch["targets_RL"]).sum != seen
+
+
+def test_text_alone_is_laid_beside_an_image_that_changes_nothing(family):
+    """So that every rank meets the tower in every micro-batch."""
+    name, processor, model = family
+    encoder = Encoder(processor, "conversation", 2048)
+    text, token = encoder(sample("text", 0)), processor.tokenizer.pad_token_id
+    laid = [[text], "padded", token, encoder.typed_image_token, encoder.pixels]
+    beside = floats(encoder, collate(*laid, stand_in=encoder.stand_in()))
+    assert beside["samples"] == 1
+    with torch.no_grad():
+        each_S = next_token(model, beside["inputs"], beside["targets_RL"]).each_S
+        assert len(each_S) == text.supervised
+        if name not in ONE_IMAGE:  # whose forward cannot do without an image
+            alone = collate(*laid)
+            assert torch.allclose(each_S, next_token(model, alone["inputs"], alone["targets_RL"]).each_S, atol=1e-5)
+
+
+def test_llava_alone_packs(family):
+    name, _, model = family
+    row = vlm_family(model.config)
+    assert (row.packs and use_segments(model)) == (name in TOWERS)
