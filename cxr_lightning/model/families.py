@@ -28,8 +28,8 @@ class VlmFamily:
         vision: Name prefixes of the parameters that belong to the vision tower.
         projector: Name prefixes of the parameters that join vision to language; they win over `vision`.
         language: Name prefixes of the parameters of the language model, head included.
-        packs: Whether samples may share a row: position ids are plain counters and attention goes through
-            transformers' attention interface.
+        packs: Whether samples may share a row: `model/decoder.py` knows their positions, no image is attended to in
+            both directions, and attention goes through transformers' interface (which is tried before training).
     """
 
     vision: tuple[str, ...]
@@ -42,6 +42,7 @@ _QWEN = VlmFamily(
     vision=("model.visual.",),
     projector=("model.visual.merger.", "model.visual.deepstack_merger_list."),
     language=("model.language_model.", "lm_head."),
+    packs=True,
 )
 _TOWER_AND_PROJECTOR = VlmFamily(
     vision=("model.vision_tower.",),

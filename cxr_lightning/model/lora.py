@@ -102,7 +102,8 @@ def add_adapters(model: nn.Module, loras: Loras, family: VlmFamily) -> None:
     Raises:
         NoLoraTargetError: If no layer of a role matches.
     """
-    linear = [name for name, each in model.named_modules() if isinstance(each, nn.Linear) and not name.endswith("lm_head")]
+    linear = [name for name, each in model.named_modules() if isinstance(each, nn.Linear)]
+    linear = [name for name in linear if not name.endswith("lm_head")]
     for role in ROLES:  # one order, whatever the mapping's: adapters are drawn alike on every rank
         if role in loras:
             _add(model, loras[role], role, [name for name in linear if role_of(f"{name}.weight", family) == role])

@@ -152,7 +152,18 @@ def test_text_alone_is_laid_beside_an_image_that_changes_nothing(family):
             assert torch.allclose(each_S, next_token(model, alone["inputs"], alone["targets_RL"]).each_S, atol=1e-5)
 
 
-def test_llava_alone_packs(family):
-    name, _, model = family
-    row = vlm_family(model.config)
-    assert (row.packs and use_segments(model)) == (name in TOWERS)
+def test_a_packed_row_has_the_losses_of_padded_ones(family):
+    """Also where positions run along an image's height and width, and samples show none, one and two images."""
+    name, processor, model = family
+    packs = vlm_family(model.config).packs and use_segments(model)
+    assert packs == (name in TOWERS or name.startswith("qwen"))
+    if not packs:
+        return
+    encoder, token = Encoder(processor, "conversation", 2048), processor.tokenizer.pad_token_id
+    samples = [encoder(sample("a", shown)) for shown in (1, 0, 2)]
+    each = []
+    for layout in ("packed", "padded"):
+        batch = collate(samples, layout, token, encoder.typed_image_token, encoder.pixels)
+        with torch.no_grad():
+            each.append(next_token(model, floats(encoder, batch)["inputs"], batch["targets_RL"]).each_S)
+    assert torch.allclose(*each, atol=1e-5)
