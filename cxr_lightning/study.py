@@ -60,7 +60,7 @@ class Study:
     Attributes:
         study_id: The study's name in its source.
         patient_id: The patient's name in its source. It never reaches a shard or a log unhashed.
-        views: The radiographs, the primary (frontal) one first.
+        views: The radiographs, the primary (frontal) one first; none where there is text alone.
         report: The report about all views together.
         source: Where the study comes from, for provenance ("openi", "table", "phantoms").
         licence: The licence of image and text, for provenance.

@@ -73,10 +73,10 @@ def read_cases(index: ShardIndex, split: Split, *, limit: int | None = None) -> 
         ShardError: If a shard does not hold what its index says, or a question marks more images than are stored.
     """
     columns = index.split(split)
-    chosen = np.arange(len(columns))
-    if limit is not None and limit < len(columns):
+    chosen = np.flatnonzero(columns.images)  # with text alone there is nothing to look at
+    if limit is not None and limit < len(chosen):
         # Keys are hashes, so the smallest ones are a fair sample, and the same one whatever the order of packing.
-        chosen = np.sort(np.argsort(columns.rows["key"])[:limit])
+        chosen = np.sort(chosen[np.argsort(columns.rows["key"][chosen])[:limit]])
     cases = [_case(sample) for sample in map(columns.read, chosen.tolist()) if sample.record["conversation"]]
     if not cases:
         there = ", ".join(f"{name}: {counts['samples']}" for name, counts in index.counts.items())

@@ -51,7 +51,7 @@ class SampleRecord(TypedDict):
         schema: `SCHEMA`.
         study: The study's hashed name, as in the key; with `--keep_study_ids` the source's own name.
         patient: The patient's hashed name.
-        views: The images, the primary one first.
+        views: The images, the primary one first; none where there is text alone.
         split: train, validate or test.
         indication: Why the study was done, without blanked words.
         findings: The cleaned findings.
@@ -122,7 +122,7 @@ class MembersRecord(TypedDict):
     """How samples of tars that others wrote are read.
 
     Attributes:
-        image: Member suffixes that may hold the image, the wanted one first.
+        image: Member suffixes that may hold the image, the wanted one first; none where the tars are of text alone.
         text: The member that holds the text ("txt"), or a field of a JSON member ("json.caption").
     """
 

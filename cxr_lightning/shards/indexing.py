@@ -32,6 +32,7 @@ from cxr_lightning.study import SPLITS
 
 IMAGES = ("jpg", "jpeg", "png")
 TEXT = "txt"
+NO_IMAGE = "none"
 UNUSED_NAME = f"{INDEX_NAME}.unused.jsonl"
 _MOST_TOLD = 10
 _AT_ONCE = 16
@@ -53,7 +54,8 @@ def index(
     Args:
         tars: Paths, folders, globs, brace ranges ('train-{000..012}.tar') or URLs (s3://, https://) of tars.
         out: Folder for the index. If not given, the folder of the tars, where they lie in one on this machine.
-        image: Suffix of the member with the image; jpg, jpeg or png, whichever is there, if not given.
+        image: Suffix of the member with the image; jpg, jpeg or png, whichever is there, if not given. none: read
+            the text alone.
         text: Member with the text (txt), or field of a JSON member (json.caption). If not given, tars of `cxr pack` are
             known by their own JSON, and others have it in txt.
         patient: Member or JSON field that names the patient (json.patient_id); it is hashed. Without it each sample
@@ -95,7 +97,7 @@ def _folder(out: Path | None, locations: Sequence[str]) -> Path:
 def _how(first: str, image: str | None, text: str | None, patient: str | None, secret: str) -> How:
     if (image, text, patient) == (None, None, None) and looks_packed(first):
         return How(None, None, secret)
-    images = list(IMAGES) if image is None else [image.lower().removeprefix(".")]
+    images = list(IMAGES) if image is None else [] if image == NO_IMAGE else [image.lower().removeprefix(".")]
     return How(MembersRecord(image=images, text=TEXT if text is None else text), patient, secret)
 
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
+from PIL.Image import DecompressionBombError
 
 from cxr_lightning.reports.conversations import Said, converse
+from cxr_lightning.reports.textual import converse_in_text
 from cxr_lightning.shards.contract import IMAGE_MARK, SCHEMA, MembersRecord, SampleRecord, ShardError, ViewRecord
 from cxr_lightning.shards.images import ImageError, opened
 from cxr_lightning.shards.sample import RawSample
@@ -38,24 +39,35 @@ class MemberError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a sample is made of.
+class Image:
+    """An image of a tar.
 
     Attributes:
-        text: What is said about the image.
-        suffix: Suffix of the image's member.
-        image: The encoded image.
+        suffix: Suffix of its member.
+        data: As it is encoded.
         format: JPEG or PNG.
         width: Its columns.
         height: Its rows.
     """
 
-    text: str
     suffix: str
-    image: bytes
+    data: bytes
     format: str
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a sample is made of.
+
+    Attributes:
+        text: What is said, about the image where there is one.
+        image: The image; None where the tars are of text alone.
+    """
+
+    text: str
+    image: Image | None
 
 
 def key_and_suffix(name: str) -> tuple[str, str] | None:
@@ -78,7 +90,7 @@ def take(files: Mapping[str, bytes], members: MembersRecord) -> Taken:
 
     Args:
         files: Content by suffix.
-        members: Which to take.
+        members: Which to take; no image, where they name no suffix for one.
 
     Raises:
         MemberError: One is missing or cannot be used.
@@ -88,11 +100,13 @@ def take(files: Mapping[str, bytes], members: MembersRecord) -> Taken:
         raise MemberError("text empty", f"'{members['text']}' is empty")
     if IMAGE_MARK in text:
         raise MemberError("text marks images", f"'{members['text']}' holds {IMAGE_MARK}, which marks an image's place")
+    if not members["image"]:
+        return Taken(text, None)
     suffix = next((suffix for suffix in members["image"] if suffix in files), None)
     if suffix is None:
         raise MemberError("no image", f"there is no {' or '.join(members['image'])} among {', '.join(sorted(files))}")
     format, width, height = _looked_at(files[suffix])
-    return Taken(text, suffix, files[suffix], format, width, height)
+    return Taken(text, Image(suffix, files[suffix], format, width, height))
 
 
 def field(files: Mapping[str, bytes], name: str, what: str) -> str:
@@ -141,23 +155,26 @@ def assemble(block: bytes, where: str, *, members: MembersRecord, key: str, pati
         taken = take(files_of(block), members)
     except (MemberError, ShardError) as error:
         raise ShardError(f"{where}: {error}; does the index fit the tar? Make it again by: cxr index") from None
-    view = ViewRecord(member=taken.suffix, position="unknown", width=taken.width, height=taken.height)
+    seen, said = taken.image, Said(taken.text)
+    views: list[ViewRecord] = []
+    if seen is not None:
+        views = [ViewRecord(member=seen.suffix, position="unknown", width=seen.width, height=seen.height)]
     record = SampleRecord(
         schema=SCHEMA,
         study=key,
         patient=patient,
-        views=[view],
+        views=views,
         split=split,
         indication="",
         findings="",
         impression="",
         summary=taken.text,
-        conversation=converse(Said(taken.text), key, "describe"),
+        conversation=converse_in_text(said, key) if seen is None else converse(said, key, "describe"),
         labels=None,
         source="",
         licence="",
     )
-    return RawSample(key, record, {taken.suffix: taken.image})
+    return RawSample(key, record, {} if seen is None else {seen.suffix: seen.data})
 
 
 def files_of(block: bytes) -> dict[str, bytes]:
@@ -200,5 +217,5 @@ def _looked_at(data: bytes) -> tuple[str, int, int]:
             return str(image.format), image.width, image.height
     except ImageError as error:
         raise MemberError("image unusable", str(error)) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, DecompressionBombError):
         raise MemberError("image unusable", "not a PNG or JPEG file, or damaged") from None

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,6 +34,7 @@ from cxr_lightning.shards.splits import Fractions
 from cxr_lightning.shards.writer import SplitWriter, aside
 from cxr_lightning.study import SPLITS
 
+TextOnly = Literal["refuse", "allow"]
 log = logging.getLogger(__name__)
 
 MOST_LISTED = 20
@@ -58,6 +60,7 @@ def pack(
     samples_per_shard: int = 1000,
     patient_key: str = DEFAULT_KEY,
     keep_study_ids: bool = False,
+    text_only: TextOnly = "refuse",
     max_bad: float = 0.01,
     workers: int | None = None,
     overwrite: bool = False,
@@ -77,6 +80,8 @@ def pack(
         samples_per_shard: Samples in a full shard.
         patient_key: Key of the hashes that replace patients and studies; give a secret one for patients of yours.
         keep_study_ids: Write each study's own name into its record, where else its hash stands.
+        text_only: Whether studies may lack an image (refuse or allow): their cell is empty, or the table has no such
+            column. They teach what text alone can. A path that is given and leads nowhere is an error all the same.
         max_bad: Share of studies that may be bad; they are skipped and listed. 0.01 of fewer than 100 studies is none.
         workers: Processes that prepare studies; as many as there are cores and work for if not given.
         overwrite: Replace OUT where it is there.
@@ -86,7 +91,7 @@ def pack(
     if not 0 <= max_bad <= 1:
         raise ValueError(f"--max_bad {max_bad}: a share, 0 to 1")
     with aside(out, overwrite=overwrite) as folder:
-        planned = plan(open_source(source, root, columns), split, patient_key)
+        planned = plan(open_source(source, root, columns, text_only == "allow"), split, patient_key)
         flaws = Flaws(len(planned.jobs) + len(planned.flaws), max_bad)
         flaws.extend(planned.flaws)
         shards = _write(
@@ -96,10 +101,17 @@ def pack(
         index = write_index(folder, shards, ImageRecord(size=size, format=format))
     _tell(console, out, index, flaws)
     unused = sum(len(job.study.views) - len(chosen_views(job.study.views, format)) for job in planned.jobs)
+    _tell_unseen(console, planned.jobs)
     if unused:
         console.print(
             f"{unused} further images of these studies are not stored: a sample has one image and one lateral."
         )
+
+
+def _tell_unseen(console: Console, jobs: list[Job]) -> None:
+    unseen = sum(not job.study.views for job in jobs)
+    if unseen:
+        console.print(f"{unseen} of {len(jobs)} studies have no image: they teach what text alone can.")
 
 
 class Flaws:

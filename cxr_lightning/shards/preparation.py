@@ -11,6 +11,7 @@ from cxr_lightning.reports.cleaning import clean
 from cxr_lightning.reports.conversations import Said, Style, converse
 from cxr_lightning.reports.sources import Flaw
 from cxr_lightning.reports.summarize import summarize
+from cxr_lightning.reports.textual import converse_in_text
 from cxr_lightning.shards.contract import (
     IMAGE_MARK,
     LATERAL_SUFFIX,
@@ -91,7 +92,7 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     if not said.summary and not said.turns:
         return _wordless(job)
     chosen = chosen_views(job.study.views, recipe.format)
-    turns = converse(said, job.key, recipe.conversation)
+    turns = converse(said, job.key, recipe.conversation) if chosen else converse_in_text(said, job.key)
     marks = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
     if marks > len(chosen):
         return Flaw(job.where, "more marks than images", _unmatched(marks, len(chosen)))
@@ -116,8 +117,10 @@ def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:
         format: jpg or png.
 
     Returns:
-        Member suffix to view.
+        Member suffix to view; empty for a study of text alone.
     """
+    if not views:
+        return {}
     chosen = {str(format): views[0]}
     lateral = next((view for view in views[1:] if view.position == "lateral"), None)
     if lateral is not None:

@@ -27,7 +27,8 @@ class RawSample:
     Attributes:
         key: The name that its members share.
         record: What its JSON member holds.
-        images: The encoded images by member suffix ("jpg", "lateral.jpg"), the primary one first.
+        images: The encoded images by member suffix ("jpg", "lateral.jpg"), the primary one first; none where the sample
+            is text alone.
     """
 
     key: str
@@ -84,17 +85,20 @@ def parse_sample(block: bytes, where: str = "sample") -> RawSample:
     members = dict(_members(block, where))
     keys = {name.partition(".")[0] for name in members}
     suffixes = {name.partition(".")[2]: data for name, data in members.items()}
-    if len(keys) != 1 or next(iter(suffixes)) != RECORD_SUFFIX or len(suffixes) < 2:
+    if len(keys) != 1 or next(iter(suffixes)) != RECORD_SUFFIX:
         raise ShardError(
             f"{where}: holds {sorted(members)}, not one JSON member and its images; does the index fit the tar?"
         )
     try:
         record: SampleRecord = json.loads(suffixes.pop(RECORD_SUFFIX))
-        schema = record["schema"]
+        schema, views = record["schema"], record.get("views")
+        whole = len(suffixes) >= (1 if views is None else len(views))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ShardError(f"{where}: its JSON member is not a sample's; pack the shards again") from None
     if schema != SCHEMA:
         raise ShardError(f"{where}: schema {schema}, and this version reads {SCHEMA}; pack again or use that version")
+    if not whole:  # else an image that was lost would make a sample of text alone
+        raise ShardError(f"{where}: fewer images are there than its record lists; does the index fit the tar?")
     return RawSample(keys.pop(), record, suffixes)
 
 

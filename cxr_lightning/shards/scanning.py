@@ -305,7 +305,7 @@ class _Scan:
             if not (KEY_PATTERN.fullmatch(patient) and len(patient) <= LONGEST_PATIENT):
                 raise ShardError("its patient is not hashed")
             self.formats.update(suffix.rpartition(".")[2] for suffix in list(sample.images)[:1])
-            self.longest = max(self.longest, *(max(view["width"], view["height"]) for view in record["views"]))
+            self.longest = max([self.longest, *(max(view["width"], view["height"]) for view in record["views"])])
         except (ShardError, KeyError, TypeError, ValueError) as error:
             raise MemberError("no packed sample", f"it is no sample of cxr pack ({error})") from None
         return patient, split, characters, len(sample.images)
@@ -320,6 +320,7 @@ class _Scan:
             if not name:
                 raise MemberError("no patient", f"'{self.how.patient}' is empty")
             patient = hashed(name, "patient", self.how.secret)
-        self.formats["jpg" if taken.format == "JPEG" else "png"] += 1
-        self.longest = max(self.longest, taken.width, taken.height)
-        return patient, UNDECIDED, len(taken.text), 1
+        if taken.image is not None:
+            self.formats["jpg" if taken.image.format == "JPEG" else "png"] += 1
+            self.longest = max(self.longest, taken.image.width, taken.image.height)
+        return patient, UNDECIDED, len(taken.text), 0 if taken.image is None else 1

@@ -54,21 +54,23 @@ class Columns:
     answer: str = "answer"
     turns: str = "turns"
 
-    def missing_from(self, present: Collection[str]) -> list[str]:
+    def missing_from(self, present: Collection[str], text_only: bool = False) -> list[str]:
         """Say which options name a column that a table lacks and cannot do without.
 
         Args:
             present: The table's column names.
+            text_only: Whether studies may lack an image, and so the table the column.
 
         Returns:
             Names of our fields: the required ones that are absent, those set by hand that are absent, and "report"
             where no text column is there at all.
         """
+        required = [name for name in REQUIRED if not (text_only and name == "image")]
         absent = [
             field.name
             for field in fields(self)
             if getattr(self, field.name) not in present
-            and (field.name in REQUIRED or getattr(self, field.name) != field.default)
+            and (field.name in required or getattr(self, field.name) != field.default)
         ]
         if not any(getattr(self, name) in present for name in TEXTS) and "report" not in absent:
             absent.append("report")

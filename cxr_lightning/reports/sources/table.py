@@ -39,12 +39,13 @@ class RowError(ValueError):
     """One study's rows cannot be used; the message says why, without report text."""
 
 
-def read_table(root: Path, columns: Columns) -> Iterator[Found | Flaw]:
+def read_table(root: Path, columns: Columns, text_only: bool = False) -> Iterator[Found | Flaw]:
     """Read the studies of a table.
 
     Args:
         root: The table, or a folder that holds it; image paths are relative to that folder.
         columns: What the table's columns are called.
+        text_only: Whether studies may lack an image: their cell is empty, or the table has no such column.
 
     Yields:
         Studies in the order of their first rows, and flaws for rows that make no study.
@@ -65,19 +66,19 @@ def read_table(root: Path, columns: Columns) -> Iterator[Found | Flaw]:
         except RowError as error:
             if columns.study_id in present:
                 yield Flaw(f"{path.name}:{row.line}", "row incomplete", str(error))
-    _check_columns(path, columns, present)
+    _check_columns(path, columns, present, text_only)
     for study_rows in joined.values():
         where = f"{path.name}:{','.join(str(row.line) for row in study_rows)}"
         try:
-            yield Found(_study(study_rows, columns, path.parent), where)
+            yield Found(_study(study_rows, columns, path.parent, text_only), where)
         except RowError as error:
             yield Flaw(where, "row incomplete", str(error))
 
 
-def _check_columns(path: Path, columns: Columns, present: set[str]) -> None:
+def _check_columns(path: Path, columns: Columns, present: set[str], text_only: bool) -> None:
     if not present:
         raise SourceError(f"{path}: no rows; expected one study (or one image) a line")
-    missing = columns.missing_from(present)
+    missing = columns.missing_from(present, text_only)
     if missing:
         wanted = ", ".join(f"'{getattr(columns, name)}' (--columns.{name})" for name in missing)
         raise SourceError(
@@ -86,7 +87,7 @@ def _check_columns(path: Path, columns: Columns, present: set[str]) -> None:
         )
 
 
-def _study(study_rows: list[Row], columns: Columns, folder: Path) -> Study:
+def _study(study_rows: list[Row], columns: Columns, folder: Path, text_only: bool) -> Study:
     first = study_rows[0]
     patients = {_name(row, columns.patient_id) for row in study_rows}
     if len(patients) > 1:
@@ -94,7 +95,7 @@ def _study(study_rows: list[Row], columns: Columns, folder: Path) -> Study:
     return Study(
         study_id=_name(first, columns.study_id),
         patient_id=patients.pop(),
-        views=_views(study_rows, columns, folder),
+        views=_views(study_rows, columns, folder, text_only),
         report=_report(study_rows, columns),
         source=_text(first, "source") or "table",
         licence=_text(first, columns.licence),
@@ -104,11 +105,12 @@ def _study(study_rows: list[Row], columns: Columns, folder: Path) -> Study:
     )
 
 
-def _views(study_rows: list[Row], columns: Columns, folder: Path) -> tuple[View, ...]:
+def _views(study_rows: list[Row], columns: Columns, folder: Path, text_only: bool) -> tuple[View, ...]:
     views: dict[Path, View] = {}
     for row in study_rows:
-        image = folder / _text(row, columns.image, needed=True)
-        views.setdefault(image, View(image, _position(_text(row, columns.view))))
+        image = _text(row, columns.image, needed=not text_only)
+        if image:
+            views.setdefault(folder / image, View(folder / image, _position(_text(row, columns.view))))
         lateral = _text(row, columns.lateral)
         if lateral:
             views.setdefault(folder / lateral, View(folder / lateral, "lateral"))
