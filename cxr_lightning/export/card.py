@@ -52,11 +52,13 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 processor = AutoProcessor.from_pretrained(FOLDER)
 model = AutoModelForImageTextToText.from_pretrained(FOLDER)
 content = [{"type": "image"}, {"type": "text", "text": "Describe this chest radiograph."}]
-text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+turns = [{"role": "user", "content": content}]
+template = processor.chat_template or processor.tokenizer.chat_template  # BLIP-2's processors do not load theirs
+text = processor.apply_chat_template(turns, chat_template=template, add_generation_prompt=True)
 begins = text.startswith(processor.tokenizer.bos_token or "<none>")  # the template wrote the begin token itself
 image = Image.open(IMAGE).convert("RGB")
 inputs = processor(images=image, text=text, add_special_tokens=not begins, return_tensors="pt")
-new = model.generate(**inputs)[:, inputs["input_ids"].shape[1]:]
+new = model.generate(**inputs, max_new_tokens=256)[:, inputs["input_ids"].shape[1]:]
 print(processor.batch_decode(new, skip_special_tokens=True)[0])
 """
 
