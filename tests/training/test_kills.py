@@ -59,7 +59,7 @@ def run_whole(zygote, place, name: str, steps: int, *more: str) -> Path:
 def curve(run: Path) -> list[dict]:
     """Every logged figure that is no time, in order."""
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    timed = ("speed/", "data/wait")
+    timed = ("speed/", "data/wait", "memory/", "time/")
     return [{name: value for name, value in line.items() if not name.startswith(timed)} for line in lines]
 
 
