@@ -49,8 +49,9 @@ class Board(pl.Callback):
         chosen = choices(trainer, pl_module)
         self._writer = FileWriter(str(self.folder), filename_suffix=_SUFFIX)
         begin = SessionStartInfo(start_time_secs=time.time())
-        for name, value in chosen.items():
-            setattr(begin.hparams[name], "string_value" if isinstance(value, str) else "number_value", value)
+        for place, (name, value) in enumerate(chosen.items()):
+            kind = "string_value" if isinstance(value, str) else "number_value"
+            setattr(begin.hparams[_key(place, name)], kind, value)
         self._write(metadata.EXPERIMENT_TAG, experiment=_experiment(chosen))
         self._write(metadata.SESSION_START_INFO_TAG, session_start_info=begin)
         self._writer.flush()
@@ -85,20 +86,23 @@ def choices(trainer: pl.Trainer, module: Any) -> dict[str, str | float]:
     lora, vision_lora = (loras.get(role) for role in ("language", "vision"))
     names = (source.base, source.vision, source.language)
     learn: dict[str, str] = {role: module.trainable.choice(role) for role in ROLES}
-    rates: dict[str, float] = {f"lr {role}": 0.0 if how == "frozen" else module.optim.rate(role) for role, how in learn.items()}
-    return {
-        "stage": module.stage,
+    rates: dict[str, float] = {
+        f"lr {role}": 0.0 if how == "frozen" else module.optim.rate(role) for role, how in learn.items()
+    }
+    return {  # TensorBoard shows the first five unasked
+        "lr": module.optim.lr,
+        "global batch": data.global_batch,
+        "language": learn["language"],
+        "lora rank": 0 if lora is None else lora.rank,
         "model": " + ".join(Path(name).name for name in names if name is not None),
+        "stage": module.stage,
         "data": " + ".join(set_names([each.path for each in data.sets.sets])),
         **learn,
-        "lr": module.optim.lr,
         **rates,
         "warmup": module.optim.warmup,
         "weight decay": module.optim.weight_decay,
-        "lora rank": 0 if lora is None else lora.rank,
         "lora alpha": 0 if lora is None else lora.alpha,
         "vision lora rank": 0 if vision_lora is None else vision_lora.rank,
-        "global batch": data.global_batch,
         "steps": data.steps,
         "max tokens": data.max_tokens,
         "ranks": trainer.world_size,
@@ -108,10 +112,16 @@ def choices(trainer: pl.Trainer, module: Any) -> dict[str, str | float]:
     }
 
 
+def _key(place: int, name: str) -> str:
+    """Returns the key of a choice: TensorBoard sorts by it, and shows the name."""
+    return f"{place:02} {name}"
+
+
 def _experiment(chosen: dict[str, str | float]) -> Any:
     text, number = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
     names = [
-        api_pb2.HParamInfo(name=name, type=text if isinstance(value, str) else number) for name, value in chosen.items()
+        api_pb2.HParamInfo(name=_key(place, name), display_name=name, type=text if isinstance(value, str) else number)
+        for place, (name, value) in enumerate(chosen.items())
     ]
     outcomes = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in _OUTCOMES]
     return api_pb2.Experiment(hparam_infos=names, metric_infos=outcomes, time_created_secs=time.time())

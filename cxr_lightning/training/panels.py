@@ -72,8 +72,8 @@ class Panels(pl.Callback):
     def _show(self, trainer: Any, number: int, sample: RawSample, text: str) -> None:
         """Writes one study; its radiographs once, for they stay the same."""
         question, reference = (turn["content"] for turn in trainer.datamodule.encoder.turns(sample)[:2])
-        rows = {"asked": question.replace(IMAGE_MARK, ""), "reference": reference, "model": text}
-        body = "| | |\n|:--|:--|\n" + "".join(f"| **{name}** | {_cell(told)} |\n" for name, told in rows.items())
+        asked, truth, model = map(_cell, (question.replace(IMAGE_MARK, ""), reference, text))
+        body = f"| asked | {asked} |\n|:--|:--|\n| **truth** | {truth} |\n| **model** | {model} |\n"
         films = [] if number in self._shown else images(sample)
         self._shown.add(number)
         for logger in trainer.loggers:

@@ -106,7 +106,8 @@ def test_curves_have_each_step_once(run):
 def test_choices_are_those_of_the_run_as_it_went_on(run):
     assert len(list((run / "tensorboard").glob("*.hparams"))) == 1
     board = EventAccumulator(str(run / "tensorboard")).Reload()
-    chosen = told(board, metadata.SESSION_START_INFO_TAG).session_start_info.hparams
+    keyed = told(board, metadata.SESSION_START_INFO_TAG).session_start_info.hparams
+    chosen = {key[3:]: value for key, value in keyed.items()}
     assert chosen["lr"].number_value == chosen["lr projector"].number_value == 0.002
     assert chosen["lr language"].number_value == 0
     assert chosen["stage"].string_value == "alignment"
@@ -114,7 +115,8 @@ def test_choices_are_those_of_the_run_as_it_went_on(run):
     assert chosen["global batch"].number_value == 8
     assert chosen["ranks"].number_value == chosen["ZeRO"].number_value == 2
     experiment = told(board, metadata.EXPERIMENT_TAG).experiment
-    assert {info.name for info in experiment.hparam_infos} == set(chosen)
+    assert {info.name for info in experiment.hparam_infos} == set(keyed)
+    assert {info.display_name for info in experiment.hparam_infos} == set(chosen)
     assert {info.name.tag for info in experiment.metric_infos} <= set(board.Tags()["scalars"])
     assert told(board, metadata.SESSION_END_INFO_TAG).session_end_info.status == STATUS_SUCCESS
 
