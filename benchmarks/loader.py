@@ -16,9 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
-import venv
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -30,10 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
+from environments import python_of
 from loaders import corpus
 
 HERE = Path(__file__).parent
-console = Console(stderr=True, width=120)
 
 
 class Way(NamedTuple):
@@ -148,7 +146,7 @@ def _print(title: str, ways: dict[str, Way], found: dict[str, list[dict[str, flo
 
 def _run(way: Way, task: str, *arguments: object) -> str:
     script = HERE / "loaders" / f"{way.script}.py"
-    command = [_python(way.package), script, task, *arguments, *way.options]
+    command = [python_of(way.package), script, task, *arguments, *way.options]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=_environment())
     if done.returncode:
         raise SystemExit(f"{way.script} failed:\n{done.stderr[-3000:]}")
@@ -157,22 +155,6 @@ def _run(way: Way, task: str, *arguments: object) -> str:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(HERE.parent), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-def _python(package: str) -> Path:
-    """Returns the interpreter of a package's environment, which is made if it is not there."""
-    if not package:
-        return Path(sys.executable)
-    folder = HERE / ".envs" / package
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        console.print(f"[dim]making {folder.relative_to(HERE.parent)}[/]")
-        venv.create(folder, with_pip=False, clear=True)
-        packages = next((folder / "lib").glob("python*/site-packages"))
-        (packages / "running.pth").write_text(sysconfig.get_paths()["purelib"])
-        subprocess.run([python, "-m", "pip", "install", "-q", package], check=True)
-        (folder / "ready").touch()
-    return python
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from cxr_lightning.model.compute import Compute, let_checkpoint, set_up
 from cxr_lightning.model.families import VlmFamily, family_of
 from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.flops import model_flops
+from cxr_lightning.model.fused import fuse_adapters
 from cxr_lightning.model.lora import Lora, loras_to_json
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_names, prepare
@@ -137,6 +138,8 @@ class StageModule(pl.LightningModule):
                 "--model.compute.compile under ZeRO stage 3: its hooks gather each layer's weights, and break what is "
                 "compiled apart. Remedy: choose strategy.stage 2, or set compile to false."
             )
+        if not self.compute.compile:  # the compiler joins the pieces itself
+            fuse_adapters(model)
         set_up(model, self.compute, self.family)
         self.model = model
         # Only now is it known what an image costs, and how many rows a step needs; the engine has to know it.
