@@ -137,7 +137,7 @@ def test_what_would_make_features_wrong_is_refused(folder, shards, parts, tmp_pa
     remote = [*fit[:-2], "--data.features", "memory://nowhere"]
     assert "copy the folder" in refusal(capfd, *remote, name="features")
     assert "No folder is named" in refusal(capfd, *fit[:-2], name="features")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 @pytest.mark.quick
