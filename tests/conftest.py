@@ -49,7 +49,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     from cxr_lightning.model import tiny
 
     folder = tmp_path_factory.mktemp("parts")
-    towers = {name: str(tiny.write_tower(folder / name, name)) for name in ("clip", "siglip", "dinov2", "swin")}
+    towers = {name: str(tiny.write_tower(folder / name, name)) for name in ("clip", "siglip", "dinov2", "vit", "swin")}
     return {**towers, "language": str(tiny.write_language(folder / "language"))}
 
 

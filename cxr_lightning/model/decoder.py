@@ -63,7 +63,7 @@ def _behind_qformer(model: Any, inputs: Mapping[str, Any]) -> Tensor:
     The whole one, since the query tokens hang on the outermost module: under ZeRO-3 they are there only within it.
     """
     nowhere = torch.empty(0, dtype=torch.long, device=inputs["input_ids"].device)
-    outputs = model(**inputs, use_cache=False, output_hidden_states=True, logits_to_keep=nowhere)
+    outputs = model(**inputs, use_cache=False, output_hidden_states=[-1], logits_to_keep=nowhere)
     hidden_RLD: Tensor = outputs.language_model_outputs.hidden_states[-1]  # transformers puts the normalised one last
     return hidden_RLD
 

@@ -23,9 +23,11 @@ from transformers import (
     SiglipVisionModel,
     SwinConfig,
     SwinModel,
+    ViTConfig,
+    ViTModel,
 )
 
-TowerName = Literal["clip", "siglip", "dinov2", "swin"]
+TowerName = Literal["clip", "siglip", "dinov2", "vit", "swin"]
 
 _SENTENCES = (
     "The heart size is normal. The lungs are clear. There is no pleural effusion or pneumothorax.",
@@ -73,6 +75,8 @@ def write_tower(
         )
     elif name == "dinov2":
         tower = Dinov2Model(Dinov2Config(**common, mlp_ratio=2, patch_size=patch))
+    elif name == "vit":
+        tower = ViTModel(ViTConfig(**common, intermediate_size=2 * width, patch_size=patch))
     else:
         config = SwinConfig(
             image_size=image_size, patch_size=4, embed_dim=width // 2, depths=[1, 1], num_heads=[1, 2], window_size=2

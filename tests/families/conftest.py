@@ -15,7 +15,7 @@ from cxr_lightning.model.source import ModelSource
 from cxr_lightning.shards.sample import RawSample
 from tests.families.models import WRITERS
 
-TOWERS = ("clip", "siglip", "dinov2", "swin", "medclip")
+TOWERS = ("clip", "siglip", "dinov2", "vit", "swin", "medclip")
 ONE_IMAGE = ("blip2", "instructblip")
 """Families that read one image a sample."""
 
@@ -39,8 +39,13 @@ def write_medclip(folder: Path) -> Path:
     torch.manual_seed(0)
     tower = SwinModel(config)
     tower.save_pretrained(folder / "hugging_face")
+    return write_published(folder, tower.state_dict())
+
+
+def write_published(folder: Path, swin: dict[str, torch.Tensor]) -> Path:
+    """Writes a Swin's tensors as MedCLIP has published its own, among others."""
     tensors = {}
-    for name, tensor in tower.state_dict().items():
+    for name, tensor in swin.items():
         for now, then in _PUBLISHED.items():
             name = name.replace(now, then)
         tensors[f"vision_model.model.{name}"] = tensor

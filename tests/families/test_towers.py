@@ -8,23 +8,24 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import SwinModel
+from transformers import SwinConfig, SwinModel
 
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import image_tokens
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.towers import load_tower, tower_config
-from tests.families.conftest import TOWERS
+from tests.families.conftest import TOWERS, write_published
 
 LAYERS = {
     "clip": lambda tower: tower.encoder.layers[-2],
     "siglip": lambda tower: tower.encoder.layers[-1],
     "dinov2": lambda tower: tower.encoder.layer[-1] if hasattr(tower, "encoder") else tower.layers[-1],
+    "vit": lambda tower: tower.layers[-2],
     "swin": lambda tower: tower.encoder.layers[-1],
     "medclip": lambda tower: tower.encoder.layers[-1],
 }
 """The layer whose output is read by custom of the family, before any last norm."""
-LEADING = {"clip": 1, "siglip": 0, "dinov2": 1, "swin": 0, "medclip": 0}
+LEADING = {"clip": 1, "siglip": 0, "dinov2": 1, "vit": 1, "swin": 0, "medclip": 0}
 """Tokens before the first patch, which are dropped."""
 
 
@@ -105,3 +106,15 @@ def test_a_medclip_that_lacks_tensors_is_refused(sources, tmp_path):
     torch.save(tensors, tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelSourceError, match=r"layernorm\.weight"):
         load_tower(replace(sources["medclip"], vision=str(tmp_path)))
+
+
+def test_the_sizes_of_the_published_swin_are_read_off_its_tensors(tmp_path, parts):
+    published = SwinConfig()  # transformers' defaults are microsoft/swin-tiny-patch4-window7-224
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in SwinModel(published).state_dict().items()}
+    assert shapes["layernorm.weight"] == (768,)
+    write_published(tmp_path, {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()})
+    found = tower_config(ModelSource(vision=str(tmp_path), language=parts["language"]))
+    for name in ("image_size", "patch_size", "num_channels", "embed_dim", "depths", "num_heads", "window_size"):
+        assert getattr(found, name) == getattr(published, name), name
+    assert image_tokens(found, "full") == 49
