@@ -1,17 +1,20 @@
 """Attention for packed rows: each sample of a row attends to itself alone.
 
 Several samples lie one behind another in one row, so no position is padding. A dense mask over the row would compute
-what it then hides (row length squared); here each segment is attended to on its own, one SDPA call a segment (SDPA
-takes its own FlashAttention kernel on CUDA). It is registered through transformers' attention interface, so the model's
-own code stays untouched, and calls without segments fall through to SDPA (generation, padded rows).
+what it then hides (row length squared); here each segment is attended to on its own: one SDPA call a segment, or on
+CUDA in half precision one of FlashAttention for all. It is registered through transformers' attention interface, so
+the model's own code stays untouched, and calls without segments fall through to SDPA (generation, padded rows).
 """
 
 # Shapes: B rows (1 when packed), H heads, G key-value heads, L positions of the row, D head width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -19,6 +22,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+log = logging.getLogger(__name__)
 
 NAME = "cxr_segments"
 
@@ -54,11 +59,19 @@ def segment_attention(
         return sdpa_attention_forward(
             module, query_BHLD, key_BGLD, value_BGLD, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    repeat = query_BHLD.shape[1] // key_BGLD.shape[1]
-    if repeat > 1:
+    kernel = None if dropout else _varlen(query_BHLD.device, query_BHLD.dtype)
+    if kernel is not None:
+        rows_LHD = (each.transpose(1, 2).squeeze(0) for each in (query_BHLD, key_BGLD, value_BGLD))
+        return kernel(*rows_LHD, tuple(segment_lengths), scaling)[None], None
+    grouped = query_BHLD.shape[1] != key_BGLD.shape[1]
+    if grouped and query_BHLD.is_cuda:  # where not every kernel takes groups, and the one that is left is slow
+        repeat = query_BHLD.shape[1] // key_BGLD.shape[1]
         key_BGLD, value_BGLD = key_BGLD.repeat_interleave(repeat, 1), value_BGLD.repeat_interleave(repeat, 1)
-    pieces = [
-        nn.functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling, is_causal=True)
+        grouped = False
+    pieces_BLHD = [
+        nn.functional.scaled_dot_product_attention(
+            query, key, value, dropout_p=dropout, scale=scaling, is_causal=True, enable_gqa=grouped
+        ).transpose(1, 2)
         for query, key, value in zip(
             torch.split(query_BHLD, segment_lengths, 2),
             torch.split(key_BGLD, segment_lengths, 2),
@@ -66,7 +79,73 @@ def segment_attention(
             strict=True,
         )
     ]
-    return torch.cat(pieces, 2).transpose(1, 2), None
+    return torch.cat(pieces_BLHD, 1), None
+
+
+@lru_cache(maxsize=8)
+def _varlen(device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor] | None:
+    """Returns FlashAttention for segments in one call, where PyTorch or the package `flash_attn` has it for a device.
+
+    It was written from their sources and never run by us: no GPU has been at hand. So it has to show on the user's that
+    it gives SDPA's values and gradients; where it does not, segments are attended to one by one.
+    """
+    if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
+        return None
+    for kernel in (_torch_varlen, _flash_varlen):
+        try:
+            if _agrees(kernel, device, dtype):
+                return kernel
+            log.warning("%s does not give SDPA's values here; it is not used.", kernel.__name__.strip("_"))
+        except Exception:  # not installed, or whatever a kernel of another version or for another GPU raises
+            log.debug("%s failed its trial", kernel.__name__, exc_info=True)
+    return None
+
+
+def _torch_varlen(
+    query_LHD: Tensor, key_LGD: Tensor, value_LGD: Tensor, lengths: tuple[int, ...], scale: Any
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    ends, most = _ends(lengths, query_LHD.device), max(lengths)
+    attended: Tensor = varlen_attn(
+        query_LHD, key_LGD, value_LGD, ends, ends, most, most,
+        scale=scale, window_size=(-1, 0), enable_gqa=query_LHD.shape[1] != key_LGD.shape[1],
+    )  # fmt: skip
+    return attended
+
+
+def _flash_varlen(
+    query_LHD: Tensor, key_LGD: Tensor, value_LGD: Tensor, lengths: tuple[int, ...], scale: Any
+) -> Tensor:
+    from flash_attn import flash_attn_varlen_func
+
+    ends, most = _ends(lengths, query_LHD.device), max(lengths)
+    attended: Tensor = flash_attn_varlen_func(
+        query_LHD, key_LGD, value_LGD, ends, ends, most, most, softmax_scale=scale, causal=True
+    )
+    return attended
+
+
+@lru_cache(maxsize=4)
+def _ends(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Returns where segments begin, and the last ends; once a row, not once a layer: a copy makes a GPU wait."""
+    return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+
+
+def _agrees(kernel: Callable[..., Tensor], device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a kernel gives, on two short segments with grouped heads, what SDPA gives on each of them."""
+    lengths, generator = (40, 24), torch.Generator().manual_seed(0)
+    shapes = ((64, 4, 64), (64, 2, 64), (64, 2, 64))
+    made = [torch.randn(shape, generator=generator).to(device, dtype).requires_grad_() for shape in shapes]
+    with torch.enable_grad():
+        ours = kernel(*made, lengths, None)
+        grouped = [made[0], *(each.repeat_interleave(2, 1) for each in made[1:])]
+        pieces = zip(*(each.transpose(0, 1)[None].split(lengths, 2) for each in grouped), strict=True)
+        attend = nn.functional.scaled_dot_product_attention
+        theirs = torch.cat([attend(*piece, is_causal=True) for piece in pieces], 2)[0].transpose(0, 1)
+        slopes = [torch.autograd.grad(each.float().square().sum(), made) for each in (ours, theirs)]
+    pairs = [(ours, theirs), *zip(*slopes, strict=True)]
+    return all(torch.allclose(one.float(), other.float(), rtol=0.05, atol=0.05) for one, other in pairs)
 
 
 def segment_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config
 
-from cxr_lightning.model.attention import NAME, use_segments
+from cxr_lightning.model import attention
+from cxr_lightning.model.attention import NAME, _agrees, segment_attention, use_segments
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
 
@@ -62,3 +64,34 @@ def test_a_model_whose_layers_mix_neighbours_is_not_packed(parts, tmp_path):
     model = load_model(source, load_processor(source))
     assert not use_segments(model)
     assert model.model.language_model.config._attn_implementation != NAME
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_grouped_heads_are_attended_to_in_segments(groups):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, 11, 8, requires_grad=True) for heads in (4, groups, groups))
+    packed, _ = segment_attention(None, query, key, value, None, segment_lengths=[4, 7])
+    whole = [each.repeat_interleave(4 // each.shape[1], 1) for each in (query, key, value)]
+    where = torch.block_diag(torch.ones(4, 4), torch.ones(7, 7)).tril().bool()
+    dense = torch.nn.functional.scaled_dot_product_attention(*whole, attn_mask=where).transpose(1, 2)
+    torch.testing.assert_close(packed, dense)
+    slopes = [torch.autograd.grad(each.square().sum(), (query, key, value)) for each in (packed, dense)]
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.quick
+def test_a_kernel_is_used_where_it_gives_the_values_of_sdpa_alone():
+    def right(query, key, value, lengths, scale):
+        rows = (each.transpose(0, 1)[None] for each in (query, key, value))
+        return segment_attention(None, *rows, None, scaling=scale, segment_lengths=list(lengths))[0][0]
+
+    def blind(query, key, value, lengths, scale):
+        return right(query, key, value, (sum(lengths),), scale)
+
+    cpu = torch.device("cpu")
+    assert _agrees(right, cpu, torch.float32)
+    assert not _agrees(blind, cpu, torch.float32)
+    assert attention._varlen(cpu, torch.bfloat16) is None
+    assert attention._ends((3, 4), cpu).tolist() == [0, 3, 7]
