@@ -24,8 +24,8 @@ class ModelSource:
 
     Attributes:
         base: Folder or hub name of a complete image-text-to-text model (LLaVA, Qwen-VL, Gemma 3, an export of ours).
-        vision: Folder or hub name of a vision tower (CLIP, SigLIP, DINOv2, ViT, Swin). Of a CLIP pair the vision half
-            is taken.
+        vision: Folder or hub name of a vision tower (CLIP, SigLIP, DINOv2, ViT, Swin); of a CLIP pair the vision half
+            is taken. Or the folder or `pytorch_model.bin` of a MedCLIP-ViT as it is published.
         language: Folder, hub name, or `.gguf` file of a causal language model.
         projector: `linear` is one matrix (XrayGPT), `mlp` two with GELU between (LLaVA 1.5).
         vision_layer: Which of the tower's hidden states the projector reads; None takes the family's custom.
