@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +23,7 @@ from cxr_lightning.model.keeping import Keeper
 from cxr_lightning.model.trainable import Trainable
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.datamodule import ShardDataModule
-from cxr_lightning.stream.features import ShardFeatures
+from cxr_lightning.stream.features import FeatureFolder, ShardFeatures
 from cxr_lightning.stream.pixels import Pixels
 from cxr_lightning.stream.records import FeaturesError
 
@@ -65,14 +67,15 @@ def train_from_features(module: StageModule, model: Any) -> None:
         raise FrozenFeaturesError(TAUGHT)
     tower, dtype = tower_of(model), computed_in(trainer.precision)
     place = (trainer.global_rank, trainer.world_size)
-    wrong = ""
+    wrong, files = "", list[ShardFeatures]()
     try:
-        fill(data, tower, data.encoder.pixels, dtype, trainer.strategy.root_device, place)
+        files = fill(data, tower, data.encoder.pixels, dtype, trainer.strategy.root_device, place)
     except (ValueError, OSError) as error:
         wrong = str(error)
     wrong = next(filter(None, gather(wrong)), "")  # also the wait for each other: no rank reads what is not there yet
     if wrong:
         raise FeaturesError(wrong)
+    require_seen_by_all(data.features, files)
     form = data.features.form
     replace_tower(model, tower, form)
     data.encoder.blank = torch.zeros((1, *form.shape), dtype=form.dtype)
@@ -94,6 +97,28 @@ def require_frozen(trainable: Trainable) -> None:
         raise FrozenFeaturesError(
             f"--model.trainable.vision is {trainable.vision}: a tower that learns has other features after every step. "
             "Remedy: freeze it, or leave out --data.features."
+        )
+
+
+def require_seen_by_all(folder: FeatureFolder, files: Sequence[ShardFeatures], patience: float = 60.0) -> None:
+    """Waits until this rank sees the files that any rank sees; all ranks call it together.
+
+    Args:
+        folder: The features.
+        files: Those that the training reads.
+        patience: Seconds to wait, for file systems that lag behind.
+
+    Raises:
+        FeaturesError: If a rank does not see them in the end.
+    """
+    there = frozenset(chain.from_iterable(gather([file.name for file in folder.complete(files)])))
+    wanted, end = [file for file in files if file.name in there], time.monotonic() + patience
+    while (lacking := len(wanted) - len(folder.complete(wanted))) and time.monotonic() < end:
+        time.sleep(1.0)
+    if any(gather(lacking)):
+        raise FeaturesError(
+            f"{folder.shown}: not all ranks see the files that others wrote. Remedy: give --data.features a folder on "
+            "a disk that all nodes share, or fill one on each node with `cxr features` first."
         )
 
 

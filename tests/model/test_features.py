@@ -25,10 +25,13 @@ from cxr_lightning.model.features import (
 from cxr_lightning.model.generation import generate
 from cxr_lightning.model.keeping import Keeper
 from cxr_lightning.model.source import ModelSource
+from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.features import FeatureFolder, files_of
 from cxr_lightning.stream.pixels import Pixels
 from cxr_lightning.stream.reader import ShardReader
+from cxr_lightning.stream.rows import collate
 from tests.stream.test_skipped import changed, packed
 
 TOWERS = ("clip", "siglip", "dinov2", "swin")
@@ -188,6 +191,19 @@ def test_a_shard_that_is_gone_stops(parts, tmp_path, good):
     with pytest.raises(StorageError):
         kept(parts, tmp_path, reader)
     assert [path.name for path in (tmp_path / "features").iterdir()] == ["features.json"]
+
+
+def test_text_alone_asks_for_no_features(parts):
+    _, processor, pixels = opened(parts)
+    encoder = Encoder(processor, "conversation", 200)
+    turns = [{"role": "user", "content": "What is an effusion?"}, {"role": "assistant", "content": "Fluid."}]
+    alone = encoder(RawSample("a", {"conversation": turns, "summary": ""}, {}), lambda _: pytest.fail("no image"))
+    assert alone.vision == {}
+    encoder.blank = torch.zeros(1, 16, 32)
+    nothing = encoder.stand_in()
+    batch = collate([alone], "packed", 0, None, pixels, nothing)
+    assert batch["inputs"]["pixel_values"].shape == (1, 16, 32)
+    assert batch["supervised"] == [alone.supervised]
 
 
 def test_the_tower_belongs_to_nobody(parts):

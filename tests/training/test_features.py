@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,8 @@ from cxr_lightning.checkpoint.runs import open_run
 from cxr_lightning.cli import run as cli
 from cxr_lightning.model import tiny
 from cxr_lightning.shards.index import read_index
+from cxr_lightning.stream.records import FeaturesError
+from cxr_lightning.training import caching
 from cxr_lightning.training.features import place
 from tests.fitting import LAUNCHED, gradient_norms, losses, options, run_ranks
 
@@ -95,6 +98,18 @@ def test_the_verb_makes_the_same_files_and_goes_on_where_it_was(folder, shards, 
 
 
 @pytest.mark.ranks
+def test_a_run_from_images_goes_on_from_features(folder, shards, parts, tmp_path):
+    ends = []
+    for kind, more in (("images", []), ("features", ["--data.features", str(folder / "features")])):
+        run = shutil.copytree(folder / "stage1-images", tmp_path / kind)
+        onward = ["--trainer.devices", "1", "--trainer.max_steps", "4", *FEW[2:], "--ckpt_path", "last"]
+        assert verb("fit", *options(1, shards, run, parts), *onward, *more) == 0
+        ends.append((losses(run), open_run(run).weights().read_bytes()))
+    assert ends[0] == ends[1]
+    assert len(ends[0][0]) == 4
+
+
+@pytest.mark.ranks
 def test_a_damaged_record_is_a_skipped_sample(folder, shards, parts, tmp_path):
     features, run = tmp_path / "features", tmp_path / "run"
     shutil.copytree(folder / "features", features)
@@ -138,6 +153,23 @@ def test_what_would_make_features_wrong_is_refused(folder, shards, parts, tmp_pa
     assert "copy the folder" in refusal(capfd, *remote, name="features")
     assert "No folder is named" in refusal(capfd, *fit[:-2], name="features")
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.quick
+def test_ranks_that_do_not_see_the_same_files_are_refused(tmp_path, monkeypatch):
+    """Another rank's files are on another node's disk, or come late."""
+    names = ["a.npy", "b.npy"]
+    files = [SimpleNamespace(name=name) for name in names]
+    folder = SimpleNamespace(
+        shown="DIR", complete=lambda wanted: [file for file in wanted if (tmp_path / file.name).exists()]
+    )
+    monkeypatch.setattr(caching, "gather", lambda mine: [mine, names if isinstance(mine, list) else 0])
+    monkeypatch.setattr(caching.time, "sleep", lambda _: (tmp_path / "b.npy").touch())
+    (tmp_path / "a.npy").touch()
+    with pytest.raises(FeaturesError, match="all nodes share"):
+        caching.require_seen_by_all(folder, files, patience=0)
+    caching.require_seen_by_all(folder, files)
+    assert (tmp_path / "b.npy").exists()
 
 
 @pytest.mark.quick
