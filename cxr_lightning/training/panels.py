@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,9 +72,9 @@ class Panels(pl.Callback):
     def _show(self, trainer: Any, number: int, sample: RawSample, text: str) -> None:
         """Writes one study; its radiographs once, for they stay the same."""
         question, reference = (turn["content"] for turn in trainer.datamodule.encoder.turns(sample)[:2])
-        asked, truth, model = map(_cell, (question.replace(IMAGE_MARK, ""), reference, text))
-        body = f"| asked | {asked} |\n|:--|:--|\n| **truth** | {truth} |\n| **model** | {model} |\n"
-        films = [] if number in self._shown else images(sample)
+        told = {"asked": question.replace(IMAGE_MARK, ""), "reference": reference, "model": text}
+        body = "\n\n".join(f"**{name}**: {_paragraph(each)}" for name, each in told.items())
+        films = [] if number in self._shown else images(sample)[: question.count(IMAGE_MARK)]
         self._shown.add(number)
         for logger in trainer.loggers:
             board: Any = getattr(logger, "experiment", None)
@@ -84,9 +84,10 @@ class Panels(pl.Callback):
                     board.add_image(f"studies/study {number}", _beside(films), trainer.global_step, dataformats="HWC")
 
 
-def _cell(text: str) -> str:
-    """Returns a text as one cell of a Markdown table."""
-    return html.escape(text.strip()).replace("|", "&#124;").replace("\n", "<br>") or "(nothing)"
+def _paragraph(text: str) -> str:
+    """Returns a text as one paragraph of Markdown, its marks as they are written."""
+    plain = re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", text.strip())
+    return plain.replace("\n", "  \n") or "(nothing)"
 
 
 def _beside(films: Sequence[Image.Image]) -> Any:
