@@ -107,7 +107,7 @@ def _torch_varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     ends, most = _ends(lengths, query_LHD.device), max(lengths)
-    attended: Tensor = varlen_attn(
+    attended: Any = varlen_attn(
         query_LHD, key_LGD, value_LGD, ends, ends, most, most,
         scale=scale, window_size=(-1, 0), enable_gqa=query_LHD.shape[1] != key_LGD.shape[1],
     )  # fmt: skip
@@ -140,9 +140,10 @@ def _agrees(kernel: Callable[..., Tensor], device: torch.device, dtype: torch.dt
     with torch.enable_grad():
         ours = kernel(*made, lengths, None)
         grouped = [made[0], *(each.repeat_interleave(2, 1) for each in made[1:])]
-        pieces = zip(*(each.transpose(0, 1)[None].split(lengths, 2) for each in grouped), strict=True)
+        pieces = zip(*(torch.split(each.transpose(0, 1)[None], list(lengths), 2) for each in grouped), strict=True)
         attend = nn.functional.scaled_dot_product_attention
-        theirs = torch.cat([attend(*piece, is_causal=True) for piece in pieces], 2)[0].transpose(0, 1)
+        alone = [attend(query, key, value, is_causal=True) for query, key, value in pieces]
+        theirs = torch.cat(alone, 2)[0].transpose(0, 1)
         slopes = [torch.autograd.grad(each.float().square().sum(), made) for each in (ours, theirs)]
     pairs = [(ours, theirs), *zip(*slopes, strict=True)]
     return all(torch.allclose(one.float(), other.float(), rtol=0.05, atol=0.05) for one, other in pairs)
