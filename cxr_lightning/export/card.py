@@ -105,7 +105,8 @@ def model_card(
         run=run,
         checkpoint=checkpoint,
         stage=provenance["stage"],
-        base=" + ".join(str(part).rstrip("/").rsplit("/", 1)[-1] for part in parts),
+        base=" + ".join(str(part).rstrip("/").rsplit("/", 1)[-1] for part in parts)
+        + (", language model as four bits leave it (nf4)" if model.get("quantize") else ""),
         fingerprint=provenance["base_fingerprint"],
         trainable=", ".join(f"{role} {how}" for role, how in provenance["trainable"].items()),
         learning=provenance["parameters"]["learning"],

@@ -23,6 +23,7 @@ from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import Role, VlmFamily, family_of, role_of
 from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.lora import Lora, loras_from_json
+from cxr_lightning.model.quantize import held_as, round_weights
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import Trainable, prepare
 
@@ -78,9 +79,12 @@ def _write(
     processor = load_processor(source)
     model = load_model(source, processor, dtype=torch.float32)
     family = family_of(source, model.config)
+    base = fingerprint(model.named_parameters())
+    if source.quantize is not None:  # adapters learned beside these values, not beside the published ones
+        round_weights(model, family, _dtype(run, "auto"))
     inputs = trial_inputs(processor)
     untrained = trial_logits(model, inputs)
-    loras = _learn_again(model, provenance, checkpoint, family)
+    loras = _learn_again(model, run, checkpoint, family, base)
     trained = trial_logits(model, inputs)
     frozen = provenance["trainable"]["vision"] == "frozen"
     named = {name: value.detach() for name, value in model.named_parameters()}
@@ -103,10 +107,11 @@ def _write(
     return checks
 
 
-def _learn_again(model: Any, provenance: dict[str, Any], checkpoint: Path, family: VlmFamily) -> dict[Role, Lora]:
+def _learn_again(model: Any, run: Run, checkpoint: Path, family: VlmFamily, base: str) -> dict[Role, Lora]:
     """Puts into the base what the run learned; the adapters' settings are those that lie with their weights."""
-    path = checkpoint / WEIGHTS
-    own, adapters = weights.divide(weights.read(path, base=fingerprint(model.named_parameters())))
+    path, provenance = checkpoint / WEIGHTS, run.provenance
+    held = held_as(base, ModelSource.from_json(provenance["model"]), weights.lora_of(path))
+    own, adapters = weights.divide(weights.read(path, base=held))
     loras = loras_from_json(weights.lora_of(path))
     weights.put(model, own, origin=path)
     prepare(model, Trainable(**provenance["trainable"]), loras, family)

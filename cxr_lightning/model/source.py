@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 ProjectorKind = Literal["linear", "mlp"]
 SelectStrategy = Literal["default", "full"]
+Quantization = Literal["nf4"]
 
 
 class ModelSourceError(ValueError):
@@ -31,6 +32,8 @@ class ModelSource:
         vision_layer: Which of the tower's hidden states the projector reads; None takes the family's custom.
         select: `default` drops the tower's first token (CLS), `full` keeps all; None takes what the family needs.
         chat_template: File with a Jinja chat template to use instead of the language model's own.
+        quantize: `nf4` holds the frozen language model's matrices in four bits (QLoRA). Alone, it says how stage 2
+            holds the base of the run that it begins with.
         seed: Seeds what is newly made: the projector's weights and the embedding of `<image>`.
     """
 
@@ -41,6 +44,7 @@ class ModelSource:
     vision_layer: int | None = None
     select: SelectStrategy | None = None
     chat_template: str | None = None
+    quantize: Quantization | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,7 +58,7 @@ class ModelSource:
                 "are named. Remedy: keep --model.source.base, or keep --model.source.vision with "
                 "--model.source.language."
             )
-        if self.base is None and self.language is None:
+        if self.base is None and self.language is None and (some or self.quantize is None):
             raise ModelSourceError(
                 f"The model is not fully named (base={self.base}, vision={self.vision}, language={self.language}). "
                 "Remedy: set --model.source.vision and --model.source.language to join two parts, or "
@@ -69,7 +73,12 @@ class ModelSource:
     @property
     def text_only(self) -> bool:
         """Whether it is a language model alone."""
-        return self.base is None and self.vision is None
+        return self.base is None and self.vision is None and self.language is not None
+
+    @property
+    def named(self) -> bool:
+        """Whether it says which model, and not only how to hold it."""
+        return self.base is not None or self.language is not None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the description as it stands in `run.json`, local folders made absolute."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from cxr_lightning.model.families import ROLES, Role, VlmFamily, role_of
 from cxr_lightning.model.lora import Lora, Loras, add_adapters
+from cxr_lightning.model.quantize import numel
 
 Choice = Literal["frozen", "lora", "full"]
 
@@ -110,7 +111,7 @@ def count(model: nn.Module, family: VlmFamily) -> ParameterCounts:
     counts = ParameterCounts()
     for name, parameter in model.named_parameters():
         role = counts.roles[role_of(name, family)]
-        size = getattr(parameter, "ds_numel", parameter.numel())  # under ZeRO-3 a rank holds a part and knows the whole
+        size = getattr(parameter, "ds_numel", numel(parameter))  # under ZeRO-3 a rank holds a part and knows the whole
         role.total += size
         role.learning += size if parameter.requires_grad else 0
     return counts

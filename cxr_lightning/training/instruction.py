@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from cxr_lightning.model.compute import Compute
@@ -44,13 +45,15 @@ class InstructionModule(StageModule):
         vision_lora: Lora | None = None,
         compute: Compute = Compute(),
     ) -> None:
-        if init_from is None and (source is None or source.composed):
+        if init_from is None and (source is None or source.composed or not source.named):
             raise StageOneMissingError(
                 "Stage 2 has no stage 1: the projector between vision tower and language model has not learned "
                 "anything yet. Remedy: train `cxr fit --config configs/stage1.yaml` first and give its run as "
                 "--model.init_from, or name a complete vision-language model as --model.source.base."
             )
-        if source is None:
+        if source is None or not source.named:
             assert init_from is not None
+            wish = None if source is None else source.quantize
             source = source_of(init_from)
+            source = source if wish is None else replace(source, quantize=wish)
         super().__init__(source, trainable, lora, optim, init_from, vision_lora, compute)

@@ -26,6 +26,7 @@ from cxr_lightning.model.fingerprint import fingerprint
 from cxr_lightning.model.flops import model_flops
 from cxr_lightning.model.fused import fuse_adapters
 from cxr_lightning.model.lora import Lora, loras_to_json
+from cxr_lightning.model.quantize import held_as, quantize, require_possible, require_untaught
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import ParameterCounts, Trainable, learning_names, prepare
 from cxr_lightning.objectives.next_token import next_token
@@ -102,6 +103,11 @@ class StageModule(pl.LightningModule):
             raise ModelSourceError(
                 f"{run} trained {told}, which is no beginning for the {self.stage} stage. Remedy: {remedy}"
             )
+        if not self.source.named:
+            raise ModelSourceError(
+                f"--model.source says how to hold a model ({self.source.quantize}) and not which. Remedy: name it by "
+                "--model.source.vision and --model.source.language, or --model.source.base."
+            )
         if self.sees and self.source.text_only:
             raise ModelSourceError(
                 f"The {self.stage} stage needs a model that takes images, and --model.source names a language model "
@@ -122,18 +128,21 @@ class StageModule(pl.LightningModule):
             self._configure()
 
     def _configure(self) -> None:
+        zero_3 = bool(getattr(self.trainer.strategy, "zero_stage_3", False))
+        require_possible(self.source, self.trainable.language, str(self.trainer.precision), zero_3=zero_3)
         model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))
         self.family = family_of(self.source, model.config)
-        self.base_fingerprint = fingerprint(model.named_parameters())
+        base = fingerprint(model.named_parameters())
+        self.base_fingerprint = held_as(base, self.source, self.lora_settings())
         torch.manual_seed(self.source.seed)  # adapters are drawn alike on every rank and at every resume
-        self._learn_on(model, self._origin())
+        self._learn_on(model, self._origin(), base)
         if self.resume_from is not None:
             put_masters(model, self.resume_from)
         self.packs = self.family.packs and use_segments(model)
         # With the tower, also where its features are read instead: both divide a batch into the same rows, to the bit.
         work = model_flops(model, self.family)
         train_from_features(self, model)
-        if self.compute.compile and getattr(self.trainer.strategy, "zero_stage_3", False):
+        if self.compute.compile and zero_3:
             raise ValueError(
                 "--model.compute.compile under ZeRO stage 3: its hooks gather each layer's weights, and break what is "
                 "compiled apart. Remedy: choose strategy.stage 2, or set compile to false."
@@ -152,15 +161,19 @@ class StageModule(pl.LightningModule):
             return self.resume_from / WEIGHTS
         return None if self.inherits is None else self.inherits.weights()
 
-    def _learn_on(self, model: Any, origin: Path | None) -> None:
+    def _learn_on(self, model: Any, origin: Path | None, base: str) -> None:
         """Adds what learns, with weights learned earlier, if they were learned on this base with these adapters."""
         assert self.family is not None
         own: dict[str, Tensor] = {}
         adapters: dict[str, Tensor] = {}
         if origin is not None:
-            own, adapters = weights.divide(weights.read(origin, base=self.base_fingerprint))
+            held_by_them = held_as(base, self.source, weights.lora_of(origin))
+            own, adapters = weights.divide(weights.read(origin, base=held_by_them))
             weights.require_lora(origin, self.lora_settings())
             weights.put(model, own, origin=origin)
+        if self.source.quantize is not None:
+            require_untaught(own, self.family)
+            quantize(model, self.family, device=self.trainer.strategy.root_device)
         held = [parameter for name, parameter in model.named_parameters() if name in own]
         self.counts = prepare(model, self.trainable, self.loras, self.family)
         if origin is not None:
