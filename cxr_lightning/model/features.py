@@ -68,9 +68,12 @@ class Tower:
 
     def form(self, pixels: Pixels) -> Form:
         """Finds out what its features look like."""
-        one = torch.zeros(pixels.outline(1)["pixel_values"].shape)
-        features = self(one)
+        features = self.blank(pixels)
         return Form(tuple(features.shape[1:]), features.dtype)
+
+    def blank(self, pixels: Pixels) -> Tensor:
+        """Returns the features of a blank image."""
+        return self(torch.zeros(pixels.outline(1)["pixel_values"].shape))
 
 
 def tower_of(model: Any) -> Tower:
@@ -151,18 +154,26 @@ class GivenFeatures(nn.Module):
 
     Args:
         tower: The tower.
-        form: What features look like.
+        pixels: What prepares images for it.
     """
 
-    def __init__(self, tower: Tower, form: Form) -> None:
+    def __init__(self, tower: Tower, pixels: Pixels) -> None:
         super().__init__()
-        self.tower, self.form = tower, form  # `Tower` is no module: nothing moves, divides or saves its weights
+        self.tower = tower  # `Tower` is no module: nothing moves, divides or saves its weights
         self.config = tower.module.config
+        one = tower.blank(pixels)
+        self.shape = tuple(one.shape[1:])
+        order = sorted(range(1, one.dim()), key=one.stride, reverse=True)
+        self.order = (0, *order)
+        """Dimensions as they lie in memory: SigLIP's patches lie side by side, and a product of the same numbers laid
+        otherwise may end in other bits (in bfloat16 on CPU, the projector's gradient does)."""
 
     def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
         """Returns features as a tower's output."""
-        features = pixel_values
-        if tuple(pixel_values.shape[1:]) != self.form.shape:
+        if tuple(pixel_values.shape[1:]) == self.shape:
+            back = sorted(range(len(self.order)), key=self.order.__getitem__)
+            features = pixel_values.permute(self.order).contiguous().permute(back)
+        else:
             features = self._computed(pixel_values)
         return BaseModelOutputWithPooling(last_hidden_state=features, hidden_states=_EveryLayer(features))
 
@@ -183,7 +194,8 @@ class _EveryLayer:
         return self.features
 
 
-def replace_tower(model: Any, tower: Tower, form: Form) -> None:
+def replace_tower(model: Any, tower: Tower, pixels: Pixels) -> None:
     """Puts `GivenFeatures` where a model's tower is; the tower goes to host memory."""
+    given = GivenFeatures(tower, pixels)
     tower.module.to("cpu")
-    model.set_submodule(PLACES[model.config.model_type], GivenFeatures(tower, form))
+    model.set_submodule(PLACES[model.config.model_type], given)

@@ -77,7 +77,7 @@ def train_from_features(module: StageModule, model: Any) -> None:
         raise FeaturesError(wrong)
     require_seen_by_all(data.features, files)
     form = data.features.form
-    replace_tower(model, tower, form)
+    replace_tower(model, tower, data.encoder.pixels)
     data.encoder.blank = torch.zeros((1, *form.shape), dtype=form.dtype)
 
 

@@ -21,7 +21,8 @@ def test_a_batch_of_features_is_computed_as_one_of_images(sources, family):
     processor = load_processor(source)
     model = load_model(source, processor)
     encoder = Encoder(processor, "conversation", 600)
-    tower, form = tower_of(model), tower_of(model).form(encoder.pixels)
+    tower = tower_of(model)
+    form = tower.form(encoder.pixels)
     assert identity(tower, encoder.pixels, torch.float32)["precision"] == "float32"
     samples = [sample("a", 1), sample("b", 1 if family in ONE_IMAGE else 2, answer="Clear.")]
 
@@ -34,7 +35,7 @@ def test_a_batch_of_features_is_computed_as_one_of_images(sources, family):
 
     inputs, before = computed([encoder(each) for each in samples])
     features = iter(tower(inputs["pixel_values"]).split([len(each.images) for each in samples]))
-    replace_tower(model, tower, form)
+    replace_tower(model, tower, encoder.pixels)
     given, after = computed([encoder(each, lambda _: next(features)) for each in samples])
     assert given["pixel_values"].shape[1:] == form.shape
     assert given.keys() == inputs.keys()

@@ -46,22 +46,28 @@ def opened(parts, tower="siglip", **options):
 
 @pytest.mark.parametrize("tower", TOWERS)
 @pytest.mark.parametrize("images", [1, 3])
-def test_a_model_with_features_computes_the_same_bits(parts, tower, images):
-    source, processor, _ = opened(parts, tower)
-    model = load_model(source, processor)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_with_features_computes_the_same_bits(parts, tower, images, dtype):
+    source, processor, pixels = opened(parts, tower)
+    model = load_model(source, processor, dtype=dtype)
     inputs = trial_inputs(processor)
     inputs = {name: value.repeat(images, *[1] * (value.dim() - 1)) for name, value in inputs.items()}
-    inputs["pixel_values"] = torch.randn_like(inputs["pixel_values"])
-    before = model(**inputs).logits
+    inputs["pixel_values"] = torch.randn_like(inputs["pixel_values"]).to(dtype)
+
+    def computed(vision: torch.Tensor) -> list[torch.Tensor]:
+        projector = model.model.multi_modal_projector.requires_grad_(True)
+        projector.zero_grad()
+        logits = model(**{**inputs, "pixel_values": vision}).logits
+        logits.float().logsumexp(-1).sum().backward()
+        return [logits, *(parameter.grad for parameter in projector.parameters())]
+
+    before = computed(inputs["pixel_values"])
     kept = tower_of(model)
-    features = torch.cat([kept(each[None]) for each in inputs["pixel_values"]])  # whatever is computed together
-    layer = model.config.vision_feature_layer
-    assert torch.equal(
-        features, model.model.vision_tower(inputs["pixel_values"], output_hidden_states=True).hidden_states[layer]
-    )
-    replace_tower(model, kept, kept.form(Pixels(processor.image_processor)))
-    assert torch.equal(model(**{**inputs, "pixel_values": features}).logits, before)
-    assert torch.equal(model(**inputs).logits, before)  # pixels are still taken, for generated text
+    features = torch.cat([kept(each[None]) for each in inputs["pixel_values"]]).contiguous()
+    replace_tower(model, kept, pixels)
+    # Pixels are still taken, for generated text.
+    for vision in (features, inputs["pixel_values"]):
+        assert all(map(torch.equal, before, computed(vision)))
     assert not [name for name, _ in model.named_parameters() if "vision" in name]
     assert not [name for name in model.state_dict() if "vision" in name]
 
@@ -73,7 +79,7 @@ def test_text_is_generated_as_with_the_tower(parts):
     films = [[Image.effect_noise((40, 40), 60).convert("RGB")]]
     before = generate(model, processor, turns, films, max_new_tokens=6)
     kept = tower_of(model)
-    replace_tower(model, kept, kept.form(pixels))
+    replace_tower(model, kept, pixels)
     assert generate(model, processor, turns, films, max_new_tokens=6) == before
 
 
@@ -209,6 +215,6 @@ def test_text_alone_asks_for_no_features(parts):
 def test_the_tower_belongs_to_nobody(parts):
     source, processor, pixels = opened(parts)
     tower = open_tower(source, processor, FLOAT)
-    stand = GivenFeatures(tower, tower.form(pixels))
+    stand = GivenFeatures(tower, pixels)
     assert not list(stand.parameters())
     assert not stand.state_dict()
