@@ -11,6 +11,7 @@ from typing import Any
 from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
@@ -159,8 +160,10 @@ def fit(args: Sequence[str]) -> None:
         Console(stderr=True).print(f"Going on from {checkpoint}", soft_wrap=True)
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
-    except SystemExit:  # Lightning's way out of Ctrl-C, with the exit code of a failure
-        raise SystemExit(130 if cli.trainer.interrupted else 1) from None
+    except SystemExit as ending:  # Lightning's way out of both signals, with the exit codes of a failure and of success
+        if not cli.trainer.interrupted:
+            raise
+        raise SystemExit(143 if isinstance(ending, SIGTERMException) else 130) from None
     if cli.trainer.is_global_zero:
         Console(stderr=True).print(_ending(run, cli.datamodule), soft_wrap=True)
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForCausalLM
 
 from cxr_lightning.model.compose import load_model, load_processor
-from cxr_lightning.model.families import vlm_family
+from cxr_lightning.model.families import TEXT, vlm_family
 from cxr_lightning.model.flops import ImageFlops, Work, language_flops_per_token, model_flops, tower_flops_per_image
 from cxr_lightning.model.lora import Lora
 from cxr_lightning.model.source import ModelSource
@@ -111,3 +112,11 @@ def test_features_computed_before_cost_no_tower(sources):
     model.model.vision_tower = torch.nn.Identity()  # as `cxr features` leaves it: nothing of the tower is in the model
     assert model_flops(model, family) == replace(whole, tower=ImageFlops())
     assert whole.of(Work(images=2)) == 2 * (whole.tower.image + whole.projector.image)
+
+
+def test_a_language_model_alone(parts):
+    model = AutoModelForCausalLM.from_pretrained(parts["language"], attn_implementation="eager")
+    ids_1L = torch.arange(3, 103)[None]
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids_1L, labels=ids_1L).loss.backward()
+    assert model_flops(model, TEXT).of(Work(100, 2 * 100**2, 100)) == pytest.approx(counter.get_total_flops(), rel=0.01)

@@ -131,20 +131,21 @@ def test_the_trace_holds_the_steps_that_were_asked_for(run):
     assert any(event.get("name") == "aten::addmm" for event in events)
 
 
-def test_control_c_ends_as_interrupted(shards, parts, tmp_path):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_says_so_by_its_exit_code(shards, parts, tmp_path, sent, code):
     run = tmp_path / "run"
     arguments = [*options(1, shards, run, parts), "--trainer.devices", "1", "--data.epochs", "1000"]
     command = [sys.executable, "-m", "cxr_lightning", "fit", *arguments]
     with (tmp_path / "log").open("w") as told:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=told, stderr=told)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 240
         while not (run / "metrics.jsonl").exists() or len(lines(run)) < 2:
             assert process.poll() is None, (tmp_path / "log").read_text()[-2000:]
             assert time.monotonic() < end
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        process.send_signal(sent)
+        assert process.wait(120) == code
     finally:
         process.kill()
-    assert "Stopped after step" in (tmp_path / "log").read_text()
+    assert sent == signal.SIGTERM or "Stopped after step" in (tmp_path / "log").read_text()
