@@ -1,6 +1,6 @@
 """Samples a second and memory of the training step: `cxr fit` beside TRL's SFTTrainer and Hugging Face's Trainer.
 
-    CXR_REAL_DATA=... python benchmarks/step.py [--tokens 49 196] [--stages 2 1] [--rounds 2] [--steps 4] [--checkpointing]
+    CXR_REAL_DATA=... python benchmarks/step.py [--tokens 49 196] [--stages 2 1] [--rounds 2] [--checkpointing]
 
 The same SmolLM2-135M with a CLIP tower of ViT-B's size, the same samples in the same order with the same tokens
 supervised, the same adapters to begin with, float32 on one CPU thread. Each training is a process of its own and rounds

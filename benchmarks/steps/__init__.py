@@ -1,1 +1,1 @@
-"""The ways of training that benchmarks/step.py compares: each a script that trains a few steps and tells what they took."""
+"""The ways of training that benchmarks/step.py compares: scripts that train a few steps and tell what they took."""

@@ -1,8 +1,8 @@
 """Trains the same model on the same samples with Hugging Face's Trainer, or with TRL's SFTTrainer.
 
-Model, adapters and trainable set are made by the code that ours uses, so all ways begin with the same weights; texts are
-rendered by ours as well, so that the same tokens carry the loss. From there on it is theirs: collator, padding, loss,
-optimizer.
+Model, adapters and trainable set are made by the code that ours uses, so all ways begin with the same weights; texts
+are rendered by ours as well, so that the same tokens carry the loss. From there on it is theirs: collator, padding,
+loss, optimizer.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Collate:
         self.processor = processor
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Returns the model's inputs and labels."""
         texts = [row["prompt"] + row["completion"] for row in rows]
         images = [row["images"] for row in rows]
         batch = self.processor(

