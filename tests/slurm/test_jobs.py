@@ -74,9 +74,21 @@ def test_both_stages_run_on_two_nodes_as_shipped(slurm: Cluster, parts: dict[str
 
 
 @pytest.mark.slurm
+@pytest.mark.ranks
+def test_the_language_stage_runs_on_two_nodes_as_shipped(
+    slurm: Cluster, parts: dict[str, str], shards: Path, tmp_path: Path
+):
+    run = tmp_path / "stage0"
+    language = ["--model.source.language", parts["language"], "--trainer.max_steps", "5"]
+    tuned, steps, _ = ended_well(slurm, submit(slurm, 0, run, ["--data.shards", str(shards), *language]), run)
+    assert (tuned.stage, tuned.provenance["ranks"]) == ("language", 2)
+    assert steps == list(range(1, 5 + 1))
+
+
+@pytest.mark.slurm
 @pytest.mark.parametrize("gpus", ["--gpus-per-node=8", "--gres=gpu:8"])
 def test_scripts_are_accepted_however_a_cluster_counts_gpus(gpus: str, slurm: Cluster, tmp_path: Path):
-    for stage in ("stage1.sh", "stage2.sh"):
+    for stage in ("stage0.sh", "stage1.sh", "stage2.sh"):
         text = (ROOT / "slurm" / stage).read_text()
         assert "#SBATCH --gpus-per-node=8\n" in text
         script = tmp_path / stage
