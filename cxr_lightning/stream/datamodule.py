@@ -223,7 +223,7 @@ class ShardDataModule(pl.LightningDataModule):
         """Returns the first usable validation samples, for panels that a person looks at."""
         reader = self.reader(self.validate_split)
         found: list[RawSample] = []
-        for number in range(min(4 * count, len(reader))):
+        for number in reader.samples.first(4 * count).tolist():
             try:
                 sample = reader[number]
                 self.encoder(sample)

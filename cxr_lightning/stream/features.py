@@ -88,14 +88,15 @@ def files_of(samples: Samples, first: int | None = None) -> Iterator[ShardFeatur
 
     Args:
         samples: The split.
-        first: Only those needed for so many of its first samples.
+        first: Only those needed for so many samples, as `Samples.first` chooses them.
     """
-    most, before = len(samples) if first is None else first, 0
+    wanted, before = samples.first(len(samples) if first is None else first), 0
     for split, digests in zip(samples.splits, samples.digests, strict=True):
         ends = np.cumsum(split.shard_lengths)
         for digest, end, length in zip(digests, ends.tolist(), split.shard_lengths.tolist(), strict=True):
             file = ShardFeatures(split, digest, end - length, end, before)
-            if length and file.numbers.start < most and file.records:
+            begin, stop = np.searchsorted(wanted, (file.numbers.start, file.numbers.stop))
+            if begin < stop and file.records:
                 yield file
         before += len(split)
 

@@ -187,15 +187,15 @@ class ValidateBatches:
     """Item i: this rank's i-th validation batch. Ranks that run short compute a sample with its loss switched off."""
 
     def __init__(self, fetch: Fetch, samples: int, micro_batch: int, place: Place) -> None:
-        self.fetch, self.samples, self.micro_batch, self.place = fetch, samples, micro_batch, place
+        self.fetch, self.micro_batch, self.place = fetch, micro_batch, place
+        self.numbers = fetch.reader.samples.first(samples)
 
     def __len__(self) -> int:
-        return -(-self.samples // (self.micro_batch * self.place.ranks))
+        return -(-len(self.numbers) // (self.micro_batch * self.place.ranks))
 
     def __getitem__(self, item: int) -> Batch:
         first = (item * self.place.ranks + self.place.rank) * self.micro_batch
-        numbers = range(first, min(first + self.micro_batch, self.samples))
-        return self.fetch(numbers)
+        return self.fetch(self.numbers[first : first + self.micro_batch].tolist())
 
 
 def train_loader(
@@ -212,5 +212,5 @@ def validate_loader(
     fetch: Fetch, place: Place, *, micro_batch: int, samples: int, workers: int, prefetch: int
 ) -> Ahead[int, Batch]:
     """Returns the validation loader of one rank: each sample once over all ranks, equally many batches on each."""
-    batches = ValidateBatches(fetch, min(samples, len(fetch.reader)), micro_batch, place)
+    batches = ValidateBatches(fetch, samples, micro_batch, place)
     return Ahead(batches.__getitem__, range(len(batches)), workers, prefetch)

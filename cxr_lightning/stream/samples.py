@@ -49,6 +49,17 @@ class Samples:
         assert 0 <= number < len(self), number
         return which, number - (int(self._ends[which - 1]) if which else 0)
 
+    def first(self, count: int) -> Numbers:
+        """Returns the numbers of some samples, the first of each set, from each by its share of the split.
+
+        Args:
+            count: How many; all where there are fewer.
+        """
+        count = min(count, len(self))
+        shares = np.diff(self._ends * count // len(self), prepend=0)
+        begins = self._ends - [len(split) for split in self.splits]
+        return np.concatenate([begin + np.arange(share) for begin, share in zip(begins, shares, strict=True)])
+
     def by_set(self, numbers_N: Numbers) -> Iterator[tuple[int, Numbers, Numbers]]:
         """Yields each set that holds some of the samples: which, their places among the numbers, their rows there."""
         which_N = np.searchsorted(self._ends, numbers_N, side="right")

@@ -222,8 +222,9 @@ class StageModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Adds a batch to the validation loss; what it returns is for the monitor, which tells sets apart."""
         losses = next_token(self.model, batch["inputs"], batch["targets_RL"])
-        here = torch.tensor([float(losses.sum), float(batch["supervised_in_step"])])
-        self._validation = self._validation + here
+        tokens = torch.tensor(float(batch["supervised_in_step"]), device=losses.sum.device)
+        # Summed where it is computed: to read it would make a GPU wait after every batch.
+        self._validation = self._validation.to(tokens.device) + torch.stack([losses.sum.detach(), tokens])
         return {"loss_sum": losses.sum, "each_S": losses.each_S}
 
     def on_validation_epoch_end(self) -> None:

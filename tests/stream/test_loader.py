@@ -89,3 +89,16 @@ def test_validation_sees_each_sample_once_in_equal_steps(shards, encoder, ranks)
     assert len({len(loader) for loader in loaders}) == 1
     seen = [key for loader in loaders for batch in loader if batch["samples"] for key in batch["keys"]]
     assert sorted(seen) == sorted(split.keys[:37])
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 30, 1000])
+def test_validation_takes_of_each_set_its_share(shards, count):
+    small = read_index(shards).split("validate")
+    large = read_index(shards).split("train")
+    both = Samples((small, large), ((), ()))
+    numbers = both.first(count)
+    assert len(numbers) == min(count, len(both))
+    assert len(set(numbers.tolist())) == len(numbers)
+    here = int((numbers < len(small)).sum())
+    assert abs(here - len(numbers) * len(small) / len(both)) < 1
+    assert sorted(numbers.tolist()) == [*range(here), *range(len(small), len(small) + len(numbers) - here)]
