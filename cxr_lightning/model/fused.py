@@ -36,7 +36,8 @@ class FusedLoraLinear(Linear):
         (name,) = active
         if name not in self.lora_A or name in self.lora_variant or torch.is_autocast_enabled(x.device.type):
             return None
-        if self.training and not isinstance(self.lora_dropout[name], nn.Identity):
+        dropout = self.lora_dropout[name]
+        if dropout.training and not isinstance(dropout, nn.Identity):
             return None
         down, up = self.lora_A[name].weight, self.lora_B[name]
         # Under ZeRO-3 a rank holds a part of each, which the hooks around the modules gather.

@@ -151,6 +151,7 @@ class StageModule(pl.LightningModule):
             fuse_adapters(model)
         set_up(model, self.compute, self.family)
         self.model = model
+        self.train()  # the trainer leaves modules as it finds them, and the base came in evaluation mode
         # Only now is it known what an image costs, and how many rows a step needs; the engine has to know it.
         image_work = (work.tower.image + work.projector.image) / work.token
         self.trainer.accumulate_grad_batches = self.trainer.datamodule.prepare_rows(image_work)
