@@ -95,7 +95,7 @@ def measure(shards: Path, folder: Path, text: str, tokens: int) -> list[tuple[st
     from cxr_lightning.stream.encode import Encoder
     from cxr_lightning.stream.lengths import Lengths, fit_lines
     from cxr_lightning.stream.order import Batches, Order
-    from cxr_lightning.stream.planning import Plan, accumulation_for
+    from cxr_lightning.stream.planning import Plan, plan_within
     from cxr_lightning.stream.reader import ShardReader
     from cxr_lightning.stream.samples import Samples
 
@@ -103,13 +103,12 @@ def measure(shards: Path, folder: Path, text: str, tokens: int) -> list[tuple[st
     reader, samples = ShardReader(split), Samples.of(split)
     encoder = Encoder(processor(folder, tokens), text, 1024)
     real = np.array([len(encoder(reader[number]).ids_L) for number in range(len(split))])
-    lengths = Lengths(samples, fit_lines(samples, lambda number: int(real[number])), 1024)
+    lengths = Lengths(samples, fit_lines(samples, lambda number: (int(real[number]), 1)), 1024)
     batches = Batches(Order(split.shard_lengths, 0), BATCH)
     steps = [batches.batch(step) for step in range(batches.steps(1))]
-    by_tokens = accumulation_for(BUDGET, batches, len(steps), lengths, "packed", RANKS)
     longest_first = np.argsort(-real, kind="stable")
     sorted_steps = [longest_first[first : first + BATCH] for first in range(0, len(steps) * BATCH, BATCH)]
-    budgeted = Plan(lengths, "packed", RANKS, by_tokens)
+    budgeted = plan_within(BUDGET, Plan(lengths, "packed", RANKS, 1), batches, len(steps))
     packed, padded = Plan(lengths, "packed", RANKS, 4), Plan(lengths, "padded", RANKS, 4)
     as_they_come = [list(np.arange(BATCH).reshape(-1, 8))] * len(steps)
     ways = {

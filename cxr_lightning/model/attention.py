@@ -59,7 +59,7 @@ def segment_attention(
         return sdpa_attention_forward(
             module, query_BHLD, key_BGLD, value_BGLD, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    kernel = None if dropout else _varlen(query_BHLD.device, query_BHLD.dtype)
+    kernel = None if dropout else _varlen(query_BHLD.device, query_BHLD.dtype, query_BHLD.shape[-1])
     if kernel is not None:
         rows_LHD = (each.transpose(1, 2).squeeze(0) for each in (query_BHLD, key_BGLD, value_BGLD))
         return kernel(*rows_LHD, tuple(segment_lengths), scaling)[None], None
@@ -83,7 +83,7 @@ def segment_attention(
 
 
 @lru_cache(maxsize=8)
-def _varlen(device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor] | None:
+def _varlen(device: torch.device, dtype: torch.dtype, width: int) -> Callable[..., Tensor] | None:
     """Returns FlashAttention for segments in one call, where PyTorch or the package `flash_attn` has it for a device.
 
     It was written from their sources and never run by us: no GPU has been at hand. So it has to show on the user's that
@@ -93,7 +93,7 @@ def _varlen(device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor] |
         return None
     for kernel in (_torch_varlen, _flash_varlen):
         try:
-            if _agrees(kernel, device, dtype):
+            if _agrees(kernel, device, dtype, width):
                 return kernel
             log.warning("%s does not give SDPA's values here; it is not used.", kernel.__name__.strip("_"))
         except Exception:  # not installed, or whatever a kernel of another version or for another GPU raises
@@ -132,10 +132,10 @@ def _ends(lengths: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
 
 
-def _agrees(kernel: Callable[..., Tensor], device: torch.device, dtype: torch.dtype) -> bool:
+def _agrees(kernel: Callable[..., Tensor], device: torch.device, dtype: torch.dtype, width: int) -> bool:
     """Whether a kernel gives, on two short segments with grouped heads, what SDPA gives on each of them."""
     lengths, generator = (40, 24), torch.Generator().manual_seed(0)
-    shapes = ((64, 4, 64), (64, 2, 64), (64, 2, 64))
+    shapes = ((64, 4, width), (64, 2, width), (64, 2, width))
     made = [torch.randn(shape, generator=generator).to(device, dtype).requires_grad_() for shape in shapes]
     with torch.enable_grad():
         ours = kernel(*made, lengths, None)
@@ -171,6 +171,8 @@ def use_segments(model: Any) -> bool:
     AttentionInterface.register(NAME, segment_attention)
     AttentionMaskInterface.register(NAME, segment_mask)
     language_model = getattr(model.model, "language_model", model.model)  # of a language model alone, its decoder
+    if _has_windows(language_model.config):
+        return False  # segments are attended to whole, and these layers look at the latest tokens alone
     before = language_model.config._attn_implementation
     language_model.set_attn_implementation(NAME)
     with _evaluating(model):
@@ -179,6 +181,14 @@ def use_segments(model: Any) -> bool:
         return True
     language_model.set_attn_implementation(before)
     return False
+
+
+def _has_windows(config: Any) -> bool:
+    """Whether some layers attend to less than all that came before (Gemma 3, Phi-3, Mistral 0.1)."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return any(kind != "full_attention" for kind in kinds)
+    return getattr(config, "sliding_window", None) is not None and getattr(config, "use_sliding_window", True)
 
 
 @contextmanager

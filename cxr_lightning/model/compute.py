@@ -6,6 +6,7 @@ more work, and memory for one layer's activations instead of all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,8 +56,7 @@ def set_up(model: nn.Module, compute: Compute, family: VlmFamily) -> None:
             )
         for layer in layers:
             layer.gradient_checkpointing = True
-            # A layer's shape looks different to the check of the second pass where ZeRO-3 holds a part of its weights.
-            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False, determinism_check="none")
+            layer._gradient_checkpointing_func = partial(_compute_again, layer)
     if compute.compile:
         perceptrons = [module for name, module in model.named_modules() if name.endswith(".mlp")]
         if not perceptrons:
@@ -65,6 +65,21 @@ def set_up(model: nn.Module, compute: Compute, family: VlmFamily) -> None:
             )
         for module in perceptrons:
             module.compile(dynamic=True)  # rows differ in length
+
+
+def _compute_again(layer: Any, run: Callable[..., Any], *inputs: Any) -> Any:
+    """Computes a layer now and again on the way back; a frozen one both times as in evaluation (OPT has dropout)."""
+    frozen = not any(parameter.requires_grad for parameter in layer.parameters())
+
+    def once(*inputs: Any) -> Any:
+        layer.training = not frozen
+        try:
+            return run(*inputs)
+        finally:
+            layer.training = True
+
+    # A layer's shape looks different to the check of the second pass where ZeRO-3 holds a part of its weights.
+    return checkpoint(once, *inputs, use_reentrant=False, determinism_check="none")
 
 
 def let_checkpoint(model: nn.Module) -> None:

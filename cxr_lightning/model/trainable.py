@@ -17,7 +17,7 @@ Choice = Literal["frozen", "lora", "full"]
 
 
 class NothingLearnsError(ValueError):
-    """Every part of the model is frozen."""
+    """Every part of the model is frozen, or one that is said how to learn."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,15 @@ class Trainable:
         Args:
             lora: Of every role.
             vision_lora: Of the vision tower, where it has its own.
+
+        Raises:
+            NothingLearnsError: If it has its own, and does not learn by LoRA.
         """
+        if vision_lora is not None and self.vision != "lora":
+            raise NothingLearnsError(
+                f"--model.vision_lora is given, and --model.trainable.vision is {self.vision}. "
+                "Remedy: set --model.trainable.vision to lora, or leave out --model.vision_lora."
+            )
         own: dict[Role, Lora | None] = {"vision": vision_lora}
         return {role: own.get(role) or lora for role in ROLES if self.choice(role) == "lora"}
 

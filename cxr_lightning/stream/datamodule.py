@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cxr_lightning.stream.loader import Fetch, Place, TrainLoader, train_loader,
 from cxr_lightning.stream.mixture import Mixture
 from cxr_lightning.stream.order import RUN, WINDOW, Batches, accumulation
 from cxr_lightning.stream.pixels import Decode
-from cxr_lightning.stream.planning import Plan, accumulation_for
+from cxr_lightning.stream.planning import Plan, plan_within
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout
 from cxr_lightning.stream.sets import ShardSet, ShardSets
@@ -169,13 +170,14 @@ class ShardDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         place, layout = self._place(), self.layout
         lengths = self._lengths(place.rank)
+        stand_in = len(self.encoder.stand_in().ids_L) if self.encoder.sees else 0
+        plan = Plan(lengths, layout, place.ranks, 1, image_work, stand_in)
         if self.row_tokens is None:
             rows = accumulation(self.global_batch, self.micro_batch, place.ranks)
+            self._plan = replace(plan, accumulation=rows)
         else:
-            budget = self.row_tokens
-            rows = accumulation_for(budget, self.batches, self.steps, lengths, layout, place.ranks, image_work)
-        self._plan = Plan(lengths, layout, place.ranks, rows, image_work)
-        return rows
+            self._plan = plan_within(self.row_tokens, plan, self.batches, self.steps)
+        return self._plan.accumulation
 
     def _lengths(self, rank: int) -> Lengths:
         """Estimates on rank 0 for all: storage that fails one rank for a moment must not give it another plan."""
@@ -185,7 +187,7 @@ class ShardDataModule(pl.LightningDataModule):
         if rank == 0:
             reader = ShardReader(samples)  # without the cache, which would fetch whole runs for one sample each
             try:
-                found = fit_lines(samples, lambda number: len(self.encoder(reader[number]).ids_L))
+                found = fit_lines(samples, lambda number: self.encoder(reader[number]).extent)
             except ValueError as error:
                 found = error
         found = self.trainer.strategy.broadcast(found)

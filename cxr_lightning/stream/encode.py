@@ -64,6 +64,11 @@ class Encoded:
     images: int
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """Its tokens, and its images."""
+        return len(self.ids_L), self.images
+
+    @property
     def supervised(self) -> int:
         """Number of positions the loss looks at."""
         return int((self.targets_L != IGNORED).sum())
@@ -156,6 +161,11 @@ class Encoder:
             self._to_check -= 1
             self._require_prompt(pieces[:1], ids, len(files))
         truncated = len(ids) > self.max_tokens
+        if np.isin(ids[self.max_tokens :], self.placeholders.reserved).any():
+            raise AnswerLostError(
+                f"Sample {key}: --data.max_tokens={self.max_tokens} ends before its last image does. "
+                "Remedy: raise --data.max_tokens."
+            )
         ids, answer = ids[: self.max_tokens], answer[: self.max_tokens]
         targets = np.full(len(ids), IGNORED, dtype=np.int64)
         targets[:-1][answer[1:]] = ids[1:][answer[1:]]

@@ -38,12 +38,14 @@ class Line:
         per_character: Tokens of a character, in 1024ths.
         per_image: Tokens of an image, in 1024ths.
         spread: Standard deviation of what the fit leaves, in tokens.
+        shown: Most images that a sample's turns show, of however many are stored.
     """
 
     base: int = _UNIT
     per_character: int = 0
     per_image: int = 0
     spread: float = 0.0
+    shown: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,20 @@ class Lengths:
         for line, here_N, rows in self.samples.by_set(numbers_N):
             split = self.samples.splits[line]
             fit, characters = self.lines[line], split.characters[rows].astype(np.int64)
-            images_N[here_N] = split.images[rows]
-            parts = fit.base + fit.per_character * characters + fit.per_image * images_N[here_N]
+            stored = split.images[rows].astype(np.int64)
+            images_N[here_N] = np.minimum(stored, fit.shown)
+            parts = fit.base + fit.per_character * characters + fit.per_image * stored
             tokens_N[here_N] = parts // _UNIT
         return np.clip(tokens_N, 1, self.longest), images_N
 
 
-def fit_lines(samples: Samples, length: Callable[[int], int]) -> tuple[Line, ...]:
+def fit_lines(samples: Samples, length: Callable[[int], tuple[int, int]]) -> tuple[Line, ...]:
     """Fits a line to some samples of each set.
 
     Args:
         samples: The samples of a split.
-        length: Returns the tokens of a sample by its number; may raise for one that cannot be used.
+        length: Returns tokens of a sample, and images that its turns show, by its number; may raise for one that cannot
+            be used.
 
     Raises:
         ShardError: If none of the samples tried can be used: then training on the set would only skip.
@@ -100,19 +104,19 @@ def fit_lines(samples: Samples, length: Callable[[int], int]) -> tuple[Line, ...
             rows = np.unique(np.linspace(0, len(split) - 1, min(_TRIED, len(split)), dtype=np.int64)).tolist()
             found = list(pool.map(partial(_tried, length), [first + row for row in rows]))
             first += len(split)
-            usable = [(row, tokens) for row, tokens in zip(rows, found, strict=True) if isinstance(tokens, int)]
+            usable = [(row, each) for row, each in zip(rows, found, strict=True) if not isinstance(each, str)]
             if found and not usable:
                 raise ShardError(
                     f"{split.name}: none of {len(found)} samples tried can be used; the first: {found[0]}. "
                     "Remedy: look at shards and settings; `cxr index` says what is wrong with a tar."
                 )
             characters, images = split.characters, split.images
-            lines.append(_fit([(int(characters[row]), int(images[row]), tokens) for row, tokens in usable]))
+            lines.append(_fit([(int(characters[row]), int(images[row]), *each) for row, each in usable]))
     return tuple(lines)
 
 
-def _tried(length: Callable[[int], int], number: int) -> int | str:
-    """Returns a sample's tokens, or why it cannot be used; training counts and names it."""
+def _tried(length: Callable[[int], tuple[int, int]], number: int) -> tuple[int, int] | str:
+    """Returns a sample's tokens and images, or why it cannot be used; training counts and names it."""
     try:
         return length(number)
     except UnstableTemplateError:  # the configuration's fault, not the sample's
@@ -121,13 +125,13 @@ def _tried(length: Callable[[int], int], number: int) -> int | str:
         return reason(error)
 
 
-def _fit(found: Sequence[tuple[int, int, int]]) -> Line:
+def _fit(found: Sequence[tuple[int, int, int, int]]) -> Line:
     """Fits tokens to characters and images, by least squares."""
     if not found:  # a set without samples of this split
         return Line()
-    characters, images, tokens = np.asarray(found, dtype=np.float64).T
+    characters, images, tokens, shown = np.asarray(found, dtype=np.float64).T
     inputs_NP = np.stack([np.ones_like(tokens), characters, images], 1)
     fit_P = np.linalg.lstsq(inputs_NP, tokens, rcond=None)[0]
     left = tokens - inputs_NP @ fit_P
     base, per_character, per_image = (round(float(value) * _UNIT) for value in fit_P)
-    return Line(base, per_character, per_image, float(left.std()))
+    return Line(base, per_character, per_image, float(left.std()), int(shown.max()))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Plan:
         ranks: Number of ranks.
         accumulation: Rows of each rank in a step.
         image_work: What an image costs beside its tokens, in tokens of the language model.
+        stand_in: Tokens of what is laid into a row without images (see `Encoder.stand_in`).
     """
 
     lengths: Lengths
@@ -45,6 +46,7 @@ class Plan:
     ranks: int
     accumulation: int
     image_work: float = 0.0
+    stand_in: int = 0
 
     def rows(self, batch_N: Numbers, rank: int) -> list[Numbers]:
         """Returns one rank's rows of a global batch, in the order of accumulation.
@@ -73,15 +75,19 @@ class Plan:
             loads = [int(work_N[row].sum()) for row in rows]
         else:
             rows = [np.sort(row) for row in np.array_split(np.argsort(-tokens_N, kind="stable"), count)]
-            loads = [len(row) * int(tokens_N[row].max()) for row in rows]
+            loads = [self._length(tokens_N[row], images_N[row]) for row in rows]
         return self._among_ranks(rows, loads)
 
     def positions(self, tokens_N: Numbers, images_N: Numbers) -> int:
         """Returns the positions of the largest row that a global batch makes, padding included."""
-        rows = self.divide(tokens_N, images_N)
+        return max(self._length(tokens_N[row], images_N[row]) for row in self.divide(tokens_N, images_N))
+
+    def _length(self, tokens_N: Numbers, images_N: Numbers) -> int:
+        """Returns the positions of a row of such samples."""
+        beside = 0 if images_N.any() else self.stand_in
         if self.layout == "packed":
-            return max(int(tokens_N[row].sum()) for row in rows)
-        return max(len(row) * int(tokens_N[row].max()) for row in rows)
+            return int(tokens_N.sum()) + beside
+        return (len(tokens_N) + (beside > 0)) * max(int(tokens_N.max()), beside)
 
     def _among_ranks(self, rows: list[Numbers], loads: list[int]) -> list[Numbers]:
         """Lays rows of like work beside each other; in each round the rank with the least so far gets the longest."""
@@ -96,51 +102,56 @@ class Plan:
         return laid
 
 
-def accumulation_for(
-    budget: int, batches: Batches, steps: int, lengths: Lengths, layout: Layout, ranks: int, image_work: float = 0.0
-) -> int:
-    """Returns the fewest rows a rank must accumulate so that no row of the whole training exceeds a budget.
+def plan_within(budget: int, first: Plan, batches: Batches, steps: int) -> Plan:
+    """Returns the plan with the fewest rows a rank with which no row of the whole training exceeds a budget.
 
     Args:
         budget: Most tokens of a row.
+        first: The plan, whatever its accumulation.
         batches: The global batches.
         steps: Steps of the training, all of which are looked at.
-        lengths: Estimated tokens of samples.
-        layout: Of the rows.
-        ranks: Number of ranks.
-        image_work: What an image costs beside its tokens.
 
     Raises:
-        RowBudgetError: If even rows of one sample exceed it, or there are fewer samples than ranks.
+        RowBudgetError: If even the most rows exceed it.
     """
-    if budget < lengths.longest:
+    if budget < first.lengths.longest:
         raise RowBudgetError(
-            f"--data.row_tokens={budget} is less than --data.max_tokens={lengths.longest}: one sample may fill more "
-            "than a row. Remedy: raise --data.row_tokens, or lower --data.max_tokens."
+            f"--data.row_tokens={budget} is less than --data.max_tokens={first.lengths.longest}: one sample may fill "
+            "more than a row. Remedy: raise --data.row_tokens, or lower --data.max_tokens."
         )
-    if batches.size < ranks:
+    if batches.size < first.ranks:
         raise RowBudgetError(
-            f"--data.global_batch={batches.size} leaves some of {ranks} ranks without a sample. "
-            f"Remedy: make it {ranks} or more."
+            f"--data.global_batch={batches.size} leaves some of {first.ranks} ranks without a sample. "
+            f"Remedy: make it {first.ranks} or more."
         )
-    needed, most = 1, batches.size // ranks
+    plan = replace(first, accumulation=1)
     for step in range(steps):
-        tokens_N, images_N = lengths.of(batches.batch(step))
-        while needed < most and not _fits(Plan(lengths, layout, ranks, needed, image_work), tokens_N, images_N, budget):
-            needed += 1
-    return needed
+        tokens_N, images_N = plan.lengths.of(batches.batch(step))
+        while not _fits(plan, tokens_N, images_N, budget):
+            if (plan.accumulation + 1) * plan.ranks > batches.size:
+                raise RowBudgetError(
+                    f"--data.row_tokens={budget} cannot be kept: a rank computes {plan.accumulation} rows of a global "
+                    f"batch of {batches.size} at most, and at step {step} one is longer. Remedy: raise "
+                    f"--data.row_tokens, or make --data.global_batch a multiple of {plan.ranks} ranks."
+                )
+            plan = replace(plan, accumulation=plan.accumulation + 1)
+    return plan
 
 
 def _fits(plan: Plan, tokens_N: Numbers, images_N: Numbers, budget: int) -> bool:
     rows = plan.ranks * plan.accumulation
-    # Estimates err by sample, and the errors of a row's samples partly cancel.
-    allowed = budget - _CERTAIN * plan.lengths.spread * (len(tokens_N) / rows) ** 0.5
+    if len(tokens_N) <= rows and not plan.stand_in:
+        return True  # one sample a row, and none is longer than the budget
+    # Estimates err by sample: in a sum the errors partly cancel, and by the longest a whole padded row is measured.
+    each = len(tokens_N) / rows
+    errors = each**0.5 if plan.layout == "packed" else each
+    allowed = budget - _CERTAIN * plan.lengths.spread * errors
     total, longest = int(tokens_N.sum()), int(tokens_N.max())
     if plan.layout == "packed":
         if total > rows * allowed:
             return False
-        if not plan.image_work and total / rows + longest <= allowed:  # sure, without making the rows
-            return True
+        if not plan.image_work and images_N.all() and total / rows + longest <= allowed:
+            return True  # surely, without making the rows
     return plan.positions(tokens_N, images_N) <= allowed
 
 

@@ -19,7 +19,7 @@ from cxr_lightning.checkpoint.manifest import is_complete
 from cxr_lightning.checkpoint.position import validation_loss
 from cxr_lightning.checkpoint.runs import RunError, best_of, checkpoints, newest_checkpoint, resolve, step_of
 from cxr_lightning.stream.datamodule import ShardDataModule
-from cxr_lightning.stream.order import accumulation
+from cxr_lightning.stream.order import BatchArithmeticError, accumulation
 from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.monitor import Monitor
@@ -102,6 +102,12 @@ class FitCli(LightningCLI):
             raise EpochsBelongToDataError(
                 f"trainer.max_epochs={trainer.max_epochs}: the stream counts passes over the data. "
                 f"Remedy: leave trainer.max_epochs alone and set --data.epochs {trainer.max_epochs}."
+            )
+        if trainer.accumulate_grad_batches != 1:
+            raise BatchArithmeticError(
+                f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}: the accumulation follows from "
+                "global batch, micro-batch (or row tokens) and ranks. Remedy: leave it alone, and set "
+                "--data.global_batch, --data.micro_batch or --data.row_tokens."
             )
         per_node = ranks_per_node(trainer.devices, trainer.accelerator)
         limit_threads(per_node, trainer.accelerator)
@@ -264,7 +270,7 @@ _NOTHING_TO_MEND = (
     ".*dataloader is not resumable.*",  # the position is in the checkpoint, not in the loader
     ".*Total length of .* across ranks is zero.*",  # an empty validation split
     ".*does not have many workers.*",
-    ".*in eval mode at the start of training.*",
+    ".*in eval mode at the start of training.*",  # what is frozen: see `StageModule.train`
     ".*smaller than the logging interval.*",
     ".*You have overridden .on_after_batch_transfer. in .LightningModule.*",  # ours is the only one
 )

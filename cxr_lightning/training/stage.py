@@ -129,6 +129,11 @@ class StageModule(pl.LightningModule):
 
     def _configure(self) -> None:
         zero_3 = bool(getattr(self.trainer.strategy, "zero_stage_3", False))
+        if self.compute.compile and zero_3:
+            raise ValueError(
+                "--model.compute.compile under ZeRO stage 3: its hooks gather each layer's weights, and break what is "
+                "compiled apart. Remedy: choose strategy.stage 2, or set compile to false."
+            )
         require_possible(self.source, self.trainable.language, str(self.trainer.precision), zero_3=zero_3)
         model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))
         self.family = family_of(self.source, model.config)
@@ -142,11 +147,6 @@ class StageModule(pl.LightningModule):
         # With the tower, also where its features are read instead: both divide a batch into the same rows, to the bit.
         work = model_flops(model, self.family)
         train_from_features(self, model)
-        if self.compute.compile and zero_3:
-            raise ValueError(
-                "--model.compute.compile under ZeRO stage 3: its hooks gather each layer's weights, and break what is "
-                "compiled apart. Remedy: choose strategy.stage 2, or set compile to false."
-            )
         if not self.compute.compile:  # the compiler joins the pieces itself
             fuse_adapters(model)
         set_up(model, self.compute, self.family)
@@ -191,7 +191,8 @@ class StageModule(pl.LightningModule):
         super().train(mode)
         if mode and self.model is not None:
             for module in self.model.modules():
-                if not any(parameter.requires_grad for parameter in module.parameters()):
+                own = list(module.parameters())  # of dropout there are none: it goes with the module that it is in
+                if own and not any(parameter.requires_grad for parameter in own):
                     module.eval()
             let_checkpoint(self.model)
         return self

@@ -121,7 +121,7 @@ def test_a_batch_without_any_good_sample_computes_a_stand_in(tmp_path, encoder, 
 def test_a_set_of_which_nothing_can_be_used_is_an_error(tmp_path, encoder, good):
     reader = packed(tmp_path / "shards", [changed(good[1], {"jpg": b"no image"})] * 3)
     with pytest.raises(ShardError, match=r"none of 3 samples tried can be used.*cannot be decoded"):
-        fit_lines(reader.samples, lambda number: len(encoder(reader[number]).ids_L))
+        fit_lines(reader.samples, lambda number: encoder(reader[number]).extent)
 
 
 def test_no_words_of_a_report_are_in_a_reason(tmp_path, encoder, good):
@@ -144,6 +144,17 @@ def test_a_storage_that_fails_for_all_is_not_the_samples_fault(tmp_path, encoder
     assert len(fetch([0, 1, 2, 3, 0, 4, 5])["skipped"]) == 5
     with pytest.raises(StorageError):
         fetch(range(30))
+
+
+def test_a_storage_of_features_that_fails_for_all_is_not_the_samples_fault(tmp_path, encoder, good):
+    def broken(number, images):
+        raise StorageError("s3://features/a.npy", "cannot be read after 6 attempts", unreachable=True)
+
+    reader = packed(tmp_path / "shards", [good[0]] * 30)
+    fetch = Fetch(reader, encoder, "packed", broken)
+    assert len(fetch(range(7))["skipped"]) == 7
+    with pytest.raises(StorageError):
+        fetch([7])
 
 
 @pytest.mark.quick
