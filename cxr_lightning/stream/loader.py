@@ -102,16 +102,18 @@ class Fetch:
     def _encode(self, number: int) -> Encoded | Skipped:
         try:
             raw = self.reader[number]
-            self._unreachable = 0
         except UNREADABLE as error:
             self._give_up_on_storage(error)
             return self._skipped(number, error)
         try:
-            return self.encoder(raw, None if self.features is None else partial(self.features, number))
+            encoded = self.encoder(raw, None if self.features is None else partial(self.features, number))
         except UnstableTemplateError:  # the configuration's fault, not the sample's
             raise
         except UNUSABLE as error:
+            self._give_up_on_storage(error)  # that of features, which the encoder reads
             return self._skipped(number, error)
+        self._unreachable = 0
+        return encoded
 
     def _skipped(self, number: int, error: Exception) -> Skipped:
         samples = self.reader.samples
