@@ -56,6 +56,8 @@ class Samples:
             count: How many; all where there are fewer.
         """
         count = min(count, len(self))
+        if not count:
+            return np.empty(0, dtype=np.int64)
         shares = np.diff(self._ends * count // len(self), prepend=0)
         begins = self._ends - [len(split) for split in self.splits]
         return np.concatenate([begin + np.arange(share) for begin, share in zip(begins, shares, strict=True)])

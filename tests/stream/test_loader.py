@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -102,3 +105,10 @@ def test_validation_takes_of_each_set_its_share(shards, count):
     here = int((numbers < len(small)).sum())
     assert abs(here - len(numbers) * len(small) / len(both)) < 1
     assert sorted(numbers.tolist()) == [*range(here), *range(len(small), len(small) + len(numbers) - here)]
+
+
+def test_an_empty_split_has_no_first_samples(shards):
+    nothing = replace(read_index(shards).split("validate"), rows=read_index(shards).split("validate").rows[:0])
+    with np.errstate(all="raise"):
+        numbers = Samples.of(nothing).first(5)
+    assert (numbers.dtype, len(numbers)) == (np.int64, 0)
