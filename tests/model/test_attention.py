@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config
+from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config, MistralConfig, MistralForCausalLM
 
 from cxr_lightning.model import attention
 from cxr_lightning.model.attention import NAME, _agrees, segment_attention, use_segments
@@ -90,8 +90,25 @@ def test_a_kernel_is_used_where_it_gives_the_values_of_sdpa_alone():
     def blind(query, key, value, lengths, scale):
         return right(query, key, value, (sum(lengths),), scale)
 
+    def narrow(query, key, value, lengths, scale):
+        return (right if query.shape[-1] <= 64 else blind)(query, key, value, lengths, scale)
+
     cpu = torch.device("cpu")
-    assert _agrees(right, cpu, torch.float32)
-    assert not _agrees(blind, cpu, torch.float32)
-    assert attention._varlen(cpu, torch.bfloat16) is None
+    assert _agrees(right, cpu, torch.float32, 64)
+    assert not _agrees(blind, cpu, torch.float32, 64)
+    assert _agrees(narrow, cpu, torch.float32, 64)
+    assert not _agrees(narrow, cpu, torch.float32, 128)
+    assert attention._varlen(cpu, torch.bfloat16, 64) is None
     assert attention._ends((3, 4), cpu).tolist() == [0, 3, 7]
+
+
+@pytest.mark.parametrize("kinds", [None, ["sliding_attention", "full_attention"]])
+def test_a_model_with_sliding_windows_is_not_packed(parts, kinds):
+    windows = {"layer_types": kinds} if kinds else {}
+    config = MistralConfig(
+        vocab_size=60, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, sliding_window=8, **windows,
+    )  # fmt: skip
+    assert not use_segments(MistralForCausalLM(config))
+    config.sliding_window, config.layer_types = None, None
+    assert use_segments(MistralForCausalLM(config))
