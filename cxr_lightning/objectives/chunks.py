@@ -134,14 +134,13 @@ def _liger() -> Callable[[Tensor, Tensor, Tensor | None, Tensor], tuple[Tensor, 
     return fused if same else None
 
 
-def _same(fused: Callable[..., tuple[Tensor, Tensor]]) -> bool:
+def _same(fused: Callable[..., tuple[Tensor, Tensor]], device: str = "cuda") -> bool:
     generator = torch.Generator().manual_seed(0)
     hidden_SD, weight_VD = (torch.randn(size, 64, generator=generator) for size in (48, 128))
-    targets_S = torch.randint(0, 128, (48,), generator=generator).cuda()
+    targets_S = torch.randint(0, 128, (48,), generator=generator).to(device)
     found = []
     for way in (fused, _ours):
-        hidden = hidden_SD.cuda().requires_grad_()
-        total, each_S = way(hidden, weight_VD.cuda(), None, targets_S)
-        (slope,) = torch.autograd.grad(total * 0.5, hidden)
-        found.append((each_S.float(), slope))
+        learned = [each.to(device, copy=True).requires_grad_() for each in (hidden_SD, weight_VD)]
+        total, each_S = way(*learned, None, targets_S)
+        found.append((each_S.float(), *torch.autograd.grad(total * 0.5, learned)))
     return all(torch.allclose(one, other, rtol=1e-2, atol=1e-3) for one, other in zip(*found, strict=True))

@@ -94,3 +94,16 @@ def test_an_empty_batch_is_no_loss():
     assert total.item() == 0.0
     assert each.numel() == 0
     assert float(head.weight.grad.abs().max()) == 0.0
+
+
+@pytest.mark.quick
+def test_a_kernel_is_used_where_its_gradients_of_the_matrix_are_ours_too():
+    def plain(hidden, weight, bias, targets):
+        each = cross_entropy(hidden @ weight.T, targets, reduction="none")
+        return each.sum(), each.detach()
+
+    def half(hidden, weight, bias, targets):
+        return plain(hidden, weight / 2 + weight.detach() / 2, bias, targets)
+
+    assert chunks._same(plain, "cpu")
+    assert not chunks._same(half, "cpu")
