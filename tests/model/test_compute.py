@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import OPTConfig, OPTForCausalLM
 
 from cxr_lightning.export.proof import trial_inputs
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.compute import Compute, NothingToComputeSoError, let_checkpoint, set_up
-from cxr_lightning.model.families import vlm_family
+from cxr_lightning.model.families import VlmFamily, vlm_family
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.objectives.next_token import next_token
 
@@ -46,6 +47,24 @@ def test_checkpointing_changes_no_bit_and_keeps_less(parts, roles, tower):
     assert torch.equal(gradient, same)
     if "language" in roles:  # nothing below the projector needs a gradient, so a frozen tower keeps nothing anyway
         assert fewer < 0.7 * kept
+
+
+def test_a_frozen_layer_with_dropout_of_its_own_stays_without(parts):
+    torch.manual_seed(0)
+    config = OPTConfig(
+        vocab_size=50, hidden_size=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=16,
+        max_position_embeddings=32, dropout=0.5,
+    )  # fmt: skip
+    model = OPTForCausalLM(config).requires_grad_(False).eval()
+    embeddings = torch.randn(1, 8, 16, requires_grad=True)
+    family = VlmFamily(vision=(), projector=(), language=("model.", "lm_head."))
+    plain = model(inputs_embeds=embeddings).logits
+    set_up(model, Compute(activation_checkpointing=("language",)), family)
+    let_checkpoint(model)
+    again = model(inputs_embeds=embeddings).logits
+    assert torch.equal(plain, again)
+    slopes = [torch.autograd.grad(logits.square().sum(), embeddings)[0] for logits in (plain, again)]
+    assert torch.equal(*slopes)
 
 
 @pytest.mark.slow

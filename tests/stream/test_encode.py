@@ -83,6 +83,23 @@ def test_long_answers_are_cut_and_counted_and_lost_ones_refused(processor, sampl
         Encoder(processor, "summary", first)(sample)
 
 
+def test_a_cut_inside_a_later_image_is_refused(processor, sample):
+    asked = [
+        {"role": "user", "content": "<image>\nWhat?"},
+        {"role": "assistant", "content": "Clear."},
+        {"role": "user", "content": "<image>\nAnd now?"},
+        {"role": "assistant", "content": "Clear."},
+    ]
+    image = next(iter(sample.images.values()))
+    two = replace(sample, record={**sample.record, "conversation": asked}, images={"png": image, "lateral.png": image})
+    whole = Encoder(processor, "conversation", 2048)(two)
+    places = np.flatnonzero(whole.ids_L == processor.image_token_id)
+    for most in (int(places[-1]), int(places[-1]) - 3, int(places[len(places) // 2])):
+        with pytest.raises(AnswerLostError, match="last image"):
+            Encoder(processor, "conversation", most)(two)
+    assert Encoder(processor, "conversation", int(places[-1]) + 3)(two).truncated
+
+
 def test_more_marks_than_images_name_the_sample(processor, sample):
     asked = [{"role": "user", "content": "<image>" * 3 + "\nWhat?"}, {"role": "assistant", "content": "Clear."}]
     wrong = replace(sample, record={**sample.record, "conversation": asked})
@@ -107,6 +124,18 @@ def test_a_prompt_that_runs_into_the_answer_is_refused(parts, shards, tmp_path):
     reader = ShardReader(read_index(shards).split("train"))
     with pytest.raises(UnstableTemplateError, match="runs into the answer"):
         [Encoder(processor, "conversation", 2048)(reader[number]) for number in range(len(reader))]
+
+
+def test_only_the_text_of_a_qformer_is_filled_to_a_common_width(processor, sample):
+    encoded = Encoder(processor, "summary", 1024)(sample)
+
+    def joined(name):
+        rows = [replace(encoded, views=[], vision={name: torch.ones(1, width)}) for width in (3, 5)]
+        return collate(rows, "packed", pad_token=0)["inputs"][name]
+
+    assert joined("qformer_input_ids").tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match"):
+        joined("pixel_values")
 
 
 @pytest.mark.parametrize("layout", ["packed", "padded"])

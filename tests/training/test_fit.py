@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from torch.utils.checkpoint import checkpoint
 
 from cxr_lightning.checkpoint.runs import checkpoints, newest_checkpoint, open_run, step_of
 from cxr_lightning.cli import run as cli
-from cxr_lightning.model import tiny
+from cxr_lightning.model import compute, tiny
 from tests.fitting import LAUNCHED, ROOT, cxr, losses, options, run_ranks
 
 LONG = ["--data.epochs", "6", "--trainer.max_steps", "24", "--checkpoint.every_n_steps", "4", "--checkpoint.keep", "9"]
@@ -92,6 +93,48 @@ def test_only_what_learns_is_saved(runs):
         # A weight and AdamW's two averages, float32; names, shapes and manifest come on top, which count at this size.
         assert 12 * learning < tensors < 1.1 * 12 * learning + 12_000
         assert tensors > 0.9 * sum(path.stat().st_size for path in checkpoint.iterdir()) - 4_000
+
+
+def trained(*arguments: str) -> None:
+    """Runs `cxr fit` in this process."""
+    try:
+        assert cli(["fit", *arguments]) == 0
+    finally:
+        for name in LAUNCHED:
+            os.environ.pop(name, None)
+
+
+def test_a_fit_drops_out_and_checkpoints_as_it_is_told(runs, shards, tmp_path, monkeypatch):
+    """Lightning leaves modules in the mode that they come in, and the base comes in evaluation mode."""
+    calls = []
+    monkeypatch.setattr(
+        compute, "checkpoint", lambda *args, **kwargs: (calls.append(1), checkpoint(*args, **kwargs))[1]
+    )
+
+    def curve(name: str, *extra: str) -> list[float]:
+        start = ["--model.init_from", str(runs["stage1"]), "--trainer.devices", "1", "--trainer.max_steps", "3"]
+        trained(*options(2, shards, tmp_path / name), *start, "--model.optim.lr", "0.02", *extra)
+        return list(losses(tmp_path / name).values())
+
+    plain = curve("plain")
+    assert not calls
+    assert curve("checkpointed", "--model.compute.activation_checkpointing", "[language]") == plain
+    assert calls
+    dropped = curve("dropped", "--model.lora.dropout", "0.5")
+    assert abs(dropped[-1] - plain[-1]) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("extra", "remedy"),
+    [
+        (["--trainer.accumulate_grad_batches", "3"], "--data.row_tokens"),
+        (["--model.vision_lora.rank", "4"], "--model.trainable.vision to lora"),
+        (["--data.row_tokens", "64"], "raise --data.row_tokens"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(extra, remedy, shards, parts, tmp_path, capfd):
+    message = refusal(capfd, *options(1, shards, tmp_path / "run", parts), "--trainer.devices", "1", *extra)
+    assert remedy in " ".join(message.split())
 
 
 def refusal(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
