@@ -96,7 +96,7 @@ def collate(
         assert pixels is not None
         inputs.update(pixel_values=pixels.resize(views), **pixels.beside(len(views)))
     for name in dict.fromkeys(name for sample in laid for name in sample.vision):
-        inputs[name] = _joined([sample.vision[name] for sample in laid if name in sample.vision])
+        inputs[name] = _joined(name, [sample.vision[name] for sample in laid if name in sample.vision])
     return Batch(
         inputs=inputs,
         targets_RL=targets_RL,
@@ -111,8 +111,10 @@ def collate(
     )
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    """Joins rows of images; what is shorter (the text of InstructBLIP's Q-Former) is filled with zeros."""
+def _joined(name: str, parts: list[Tensor]) -> Tensor:
+    """Joins rows of images; the text of InstructBLIP's Q-Former is filled with zeros, all else has to be as wide."""
+    if not name.startswith("qformer_"):
+        return torch.cat(parts)
     width = max(part.shape[-1] for part in parts)
     return torch.cat([part if part.shape[-1] == width else pad(part, (0, width - part.shape[-1])) for part in parts])
 
