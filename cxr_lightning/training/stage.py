@@ -146,10 +146,10 @@ class StageModule(pl.LightningModule):
         self.packs = self.family.packs and use_segments(model)
         # With the tower, also where its features are read instead: both divide a batch into the same rows, to the bit.
         work = model_flops(model, self.family)
-        train_from_features(self, model)
         if not self.compute.compile:  # the compiler joins the pieces itself
             fuse_adapters(model)
         set_up(model, self.compute, self.family)
+        train_from_features(self, model)  # last: it may take hours, and all else that can be refused is by now
         self.model = model
         self.train()  # the trainer leaves modules as it finds them, and the base came in evaluation mode
         # Only now is it known what an image costs, and how many rows a step needs; the engine has to know it.

@@ -113,11 +113,13 @@ class ZeroStrategy(DeepSpeedStrategy):
         yield
 
     def _setup_model_and_optimizer(self, model: Any, optimizer: Any, lr_scheduler: Any = None) -> tuple[Any, Any]:
+        learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._fit_buckets(sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in learning))
         engine, zero_optimizer, _, _ = deepspeed.initialize(
             args=argparse.Namespace(device_rank=self.local_rank),
             config=self.config,
             model=model,
-            model_parameters=[parameter for parameter in model.parameters() if parameter.requires_grad],
+            model_parameters=learning,
             optimizer=optimizer,
             lr_scheduler=lr_scheduler,
             dist_init_required=False,
@@ -126,6 +128,13 @@ class ZeroStrategy(DeepSpeedStrategy):
         partition.forget_first_step(engine)
         engine.clip_fp32_gradients = partial(_clip, engine)  # which stage 0 uses in float32, and forgets the norm
         return engine, zero_optimizer
+
+    def _fit_buckets(self, learning: int) -> None:
+        """Makes buckets no larger than what learns: DeepSpeed allocates them whole, 800 MB for an adapter of 30."""
+        zero = self.config.get("zero_optimization", {})
+        for name in ("reduce_bucket_size", "allgather_bucket_size"):
+            if name in zero:
+                zero[name] = max(1, min(int(zero[name]), learning))
 
     def grad_norm(self) -> float | None:
         """Returns the norm of all gradients of the last step, before clipping."""
