@@ -183,16 +183,21 @@ class ShardDataModule(pl.LightningDataModule):
         """Estimates on rank 0 for all: storage that fails one rank for a moment must not give it another plan."""
         assert self.trainer is not None
         samples = self.sets.samples("train")
-        found: tuple[Line, ...] | ValueError = ()
+        found: tuple[Line, ...] = ()
+        failure: Exception | None = None
         if rank == 0:
             reader = ShardReader(samples)  # without the cache, which would fetch whole runs for one sample each
             try:
                 found = fit_lines(samples, lambda number: self.encoder(reader[number]).extent)
-            except ValueError as error:
-                found = error
-        found = self.trainer.strategy.broadcast(found)
-        if isinstance(found, ValueError):
-            raise found
+            except Exception as error:  # whatever it is: the others wait
+                failure = error
+        # As text: not every error can be unpickled on the other side.
+        told = "" if failure is None else f"{type(failure).__name__}: {failure}"
+        found, told = self.trainer.strategy.broadcast((found, told))
+        if failure is not None:
+            raise failure
+        if told:
+            raise ValueError(f"Rank 0 could not estimate how long samples are ({told}). Remedy: as it says there.")
         return Lengths(samples, found, self.max_tokens)
 
     def train_dataloader(self) -> TrainLoader:
@@ -221,17 +226,17 @@ class ShardDataModule(pl.LightningDataModule):
             prefetch=self.prefetch,
         )
 
-    def first_samples(self, count: int) -> list[RawSample]:
-        """Returns the first usable validation samples, for panels that a person looks at."""
+    def first_samples(self, count: int) -> dict[int, RawSample]:
+        """Returns the first usable validation samples by number, for panels that a person looks at."""
         reader = self.reader(self.validate_split)
-        found: list[RawSample] = []
+        found: dict[int, RawSample] = {}
         for number in reader.samples.first(4 * count).tolist():
             try:
                 sample = reader[number]
                 self.encoder(sample)
             except UNUSABLE:
                 continue  # validation counts and names it
-            found.append(sample)
+            found[number] = sample
             if len(found) == count:
                 break
         return found

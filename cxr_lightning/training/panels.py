@@ -52,8 +52,13 @@ class Panels(pl.Callback):
                 self._show(trainer, number, samples[number], text)
 
     def _samples(self, data: Any) -> list[RawSample]:
-        """Returns the studies; with images or without, for under ZeRO-3 all ranks need the tower or none does."""
-        samples: list[RawSample] = data.first_samples(self.studies)
+        """Returns the studies, the same on all ranks: those that each of them could read.
+
+        With images or without, for under ZeRO-3 all ranks need the tower or none does.
+        """
+        found: dict[int, RawSample] = data.first_samples(self.studies)
+        everywhere = set[int].intersection(*map(set, gather(list(found))))
+        samples = [sample for number, sample in found.items() if number in everywhere]
         return [sample for sample in samples if sample.images] or samples
 
     def _generate(self, trainer: pl.Trainer, pl_module: Any, samples: Sequence[RawSample]) -> list[str]:

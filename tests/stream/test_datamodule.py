@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,6 +99,21 @@ def test_what_is_gone_is_told_before_a_run_begins(shards, other, caplog):
     assert f"{gone.name}: missing or cut off" in caplog.text
     with pytest.raises(ValueError, match="max_bad"):
         built("--data.shards", str(shards), "--data.max_bad", "1.5")
+
+
+def test_whatever_fails_on_the_first_rank_ends_all(shards):
+    class Broken:
+        def __call__(self, sample):
+            raise MemoryError("no room")
+
+    data, sent = built("--data.shards", str(shards)), []
+    data._encoder = Broken()
+    data.trainer.strategy = SimpleNamespace(broadcast=lambda mine: sent.append(mine) or mine)
+    with pytest.raises(MemoryError):
+        data._lengths(0)
+    data.trainer.strategy = SimpleNamespace(broadcast=lambda _: pickle.loads(pickle.dumps(sent[0])))
+    with pytest.raises(ValueError, match="MemoryError: no room"):
+        data._lengths(1)
 
 
 def test_a_patient_may_not_be_in_two_splits_of_two_sets(shards, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,21 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cxr_lightning.shards.packing import pack
 from cxr_lightning.shards.splits import Fractions
+from cxr_lightning.training import panels
 from tests.fitting import losses, options, run_ranks
 from tests.zygote import Zygote
+
+
+@pytest.mark.quick
+def test_ranks_show_the_studies_that_all_of_them_could_read(monkeypatch):
+    ranks = [{0: "a", 1: "b", 2: "c"}, {1: "b", 2: "c", 5: "d"}]  # storage failed the second one for a moment
+    monkeypatch.setattr(panels, "gather", lambda _: [list(found) for found in ranks])
+    chosen = []
+    for found in ranks:
+        there = {number: SimpleNamespace(images=name != "b", name=name) for number, name in found.items()}
+        samples = panels.Panels(3)._samples(SimpleNamespace(first_samples=lambda _, there=there: there))
+        chosen.append([sample.name for sample in samples])
+    assert chosen == [["c"], ["c"]]
 
 
 @pytest.mark.ranks
