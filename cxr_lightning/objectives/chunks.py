@@ -76,8 +76,8 @@ def losses_in_chunks(
         bias_V: Its bias, or None.
         targets_S: The tokens that follow.
     """
-    fused = _liger() if hidden_SD.is_cuda and len(targets_S) else None
-    if fused is not None and torch.is_grad_enabled():
+    fused = _liger() if hidden_SD.is_cuda and len(targets_S) and torch.is_grad_enabled() else None
+    if fused is not None:
         return fused(hidden_SD, weight_VD, bias_V, targets_S)
     return _ours(hidden_SD, weight_VD, bias_V, targets_S)
 
@@ -140,7 +140,7 @@ def _same(fused: Callable[..., tuple[Tensor, Tensor]], device: str = "cuda") -> 
     targets_S = torch.randint(0, 128, (48,), generator=generator).to(device)
     found = []
     for way in (fused, _ours):
-        learned = [each.to(device, copy=True).requires_grad_() for each in (hidden_SD, weight_VD)]
-        total, each_S = way(*learned, None, targets_S)
-        found.append((each_S.float(), *torch.autograd.grad(total * 0.5, learned)))
+        hidden, weight = (each.to(device, copy=True).requires_grad_() for each in (hidden_SD, weight_VD))
+        total, each_S = way(hidden, weight, None, targets_S)
+        found.append((each_S.float(), *torch.autograd.grad(total * 0.5, (hidden, weight))))
     return all(torch.allclose(one, other, rtol=1e-2, atol=1e-3) for one, other in zip(*found, strict=True))
