@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+import torch.distributed as dist
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from cxr_lightning.training.stage import StageModule
 
 log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+_SHARES = timedelta(days=7)
+"""How long the quickest rank may wait for the slowest; one whose process ends is noticed at once."""
 
 
 def computed_in(precision: Any) -> torch.dtype:
@@ -67,14 +73,8 @@ def train_from_features(module: StageModule, model: Any) -> None:
         raise FrozenFeaturesError(TAUGHT)
     tower, dtype = tower_of(model), computed_in(trainer.precision)
     place = (trainer.global_rank, trainer.world_size)
-    wrong, files = "", list[ShardFeatures]()
-    try:
-        files = fill(data, tower, data.encoder.pixels, dtype, trainer.strategy.root_device, place)
-    except (ValueError, OSError) as error:
-        wrong = str(error)
-    wrong = next(filter(None, gather(wrong)), "")  # also the wait for each other: no rank reads what is not there yet
-    if wrong:
-        raise FeaturesError(wrong)
+    # Together: no rank reads what is not there yet.
+    files = together(lambda: fill(data, tower, data.encoder.pixels, dtype, trainer.strategy.root_device, place))
     require_seen_by_all(data.features, files)
     form = data.features.form
     replace_tower(model, tower, data.encoder.pixels)
@@ -85,6 +85,40 @@ TAUGHT = (
     "The run to begin with has taught its vision tower: the features would be those of another. Remedy: export that "
     "run and name the result as --model.source.base, or leave out --data.features."
 )
+
+
+def together(action: Callable[[], _Result]) -> _Result:
+    """Does what takes ranks unequally long, and returns this rank's result; all ranks call it together.
+
+    They wait in a group of their own: the usual one takes a rank for lost after `strategy.timeout_minutes`.
+
+    Args:
+        action: What to do; it may not talk to other ranks.
+
+    Raises:
+        FeaturesError: If it failed on any rank.
+    """
+    group = dist.new_group(backend="gloo", timeout=_SHARES) if dist.is_initialized() else None
+    done: list[_Result] = []
+    failure: Exception | None = None
+    try:
+        done.append(action())
+    except Exception as error:  # whatever it is: the others wait
+        failure = error
+    wrong = next(filter(None, gather(_told(failure), group)), "")
+    if group is not None:
+        dist.destroy_process_group(group)
+    if wrong:
+        raise FeaturesError(wrong) from failure
+    return done[0]
+
+
+def _told(error: Exception | None) -> str:
+    """Returns what an error says, never nothing; ours are written for people, others need their name."""
+    if error is None:
+        return ""
+    named = f"{type(error).__name__}: {error}"
+    return str(error) or named if isinstance(error, (ValueError, OSError)) else named
 
 
 def require_frozen(trainable: Trainable) -> None:

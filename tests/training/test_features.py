@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import shutil
+import time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+import torch
+import torch.distributed as dist
 
 from cxr_lightning.checkpoint.runs import open_run
 from cxr_lightning.cli import run as cli
@@ -170,6 +175,43 @@ def test_ranks_that_do_not_see_the_same_files_are_refused(tmp_path, monkeypatch)
         caching.require_seen_by_all(folder, files, patience=0)
     caching.require_seen_by_all(folder, files)
     assert (tmp_path / "b.npy").exists()
+
+
+def _shares(rank: int, store: str, answer: multiprocessing.SimpleQueue) -> None:
+    dist.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=2)
+    )
+
+    def share(seconds: int, error: Exception | None = None) -> str:
+        time.sleep(seconds)
+        if error is not None:
+            raise error
+        return f"of rank {rank}"
+
+    told = [caching.together(lambda: share(4 * rank))]
+    for error in (torch.OutOfMemoryError("no room"), ValueError()):
+        try:
+            caching.together(lambda error=error: share(0, error if rank else None))
+        except FeaturesError as failed:
+            told.append(f"{failed}, from {type(failed.__cause__).__name__}")
+    answer.put((rank, told))
+
+
+@pytest.mark.ranks
+def test_ranks_wait_for_the_slowest_and_hear_of_any_error(tmp_path):
+    context = multiprocessing.get_context("fork")
+    answer = context.SimpleQueue()
+    ranks = [context.Process(target=_shares, args=(rank, str(tmp_path / "store"), answer)) for rank in range(2)]
+    for each in ranks:
+        each.start()
+    for each in ranks:
+        each.join(60)
+    assert [each.exitcode for each in ranks] == [0, 0]
+    errors = ["OutOfMemoryError: no room, from {}", "ValueError: , from {}"]
+    assert sorted(answer.get() for _ in ranks) == [
+        (0, ["of rank 0", *(each.format("NoneType") for each in errors)]),
+        (1, ["of rank 1", *(each.format(each.partition(":")[0]) for each in errors)]),
+    ]
 
 
 @pytest.mark.quick
