@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from datetime import timedelta
+from multiprocessing.synchronize import Barrier
 from types import SimpleNamespace
 
 import pytest
@@ -177,9 +178,10 @@ def test_ranks_that_do_not_see_the_same_files_are_refused(tmp_path, monkeypatch)
     assert (tmp_path / "b.npy").exists()
 
 
-def _shares(rank: int, store: str, answer: multiprocessing.SimpleQueue) -> None:
+def _shares(rank: int, store: str, begin: Barrier, answer: multiprocessing.SimpleQueue) -> None:
+    begin.wait(60)  # imports take longer than the time-out
     dist.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=2)
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=3)
     )
 
     def share(seconds: int, error: Exception | None = None) -> str:
@@ -188,7 +190,7 @@ def _shares(rank: int, store: str, answer: multiprocessing.SimpleQueue) -> None:
             raise error
         return f"of rank {rank}"
 
-    told = [caching.together(lambda: share(4 * rank))]
+    told = [caching.together(lambda: share(6 * rank))]
     for error in (torch.OutOfMemoryError("no room"), ValueError()):
         try:
             caching.together(lambda error=error: share(0, error if rank else None))
@@ -199,9 +201,10 @@ def _shares(rank: int, store: str, answer: multiprocessing.SimpleQueue) -> None:
 
 @pytest.mark.ranks
 def test_ranks_wait_for_the_slowest_and_hear_of_any_error(tmp_path):
-    context = multiprocessing.get_context("fork")
-    answer = context.SimpleQueue()
-    ranks = [context.Process(target=_shares, args=(rank, str(tmp_path / "store"), answer)) for rank in range(2)]
+    context = multiprocessing.get_context("spawn")  # this process may be a rank of earlier fits
+    begin, answer = context.Barrier(2), context.SimpleQueue()
+    store = str(tmp_path / "store")
+    ranks = [context.Process(target=_shares, args=(rank, store, begin, answer)) for rank in range(2)]
     for each in ranks:
         each.start()
     for each in ranks:
