@@ -47,11 +47,12 @@ class Clock:
             self.spent.append(cpu - self.cpu)
         self.begun, self.cpu = wall, cpu
 
-    def answer(self, samples: int) -> None:
+    def answer(self, samples: int, **more: float) -> None:
         """Prints what was found.
 
         Args:
             samples: Samples of a step.
+            more: What else there is to tell.
         """
         timed = samples * len(self.wall)
         peak = _kilobytes("VmHWM")
@@ -61,6 +62,7 @@ class Clock:
             "peak_mib": peak / 1024,
             "grown_mib": (peak - self.before) / 1024,
             "losses": self.losses,
+            **more,
         }
         print(json.dumps(found))
 
