@@ -12,6 +12,11 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Time is measured by tests that mean it; on a busy machine an example's deadline only says that the machine is busy.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

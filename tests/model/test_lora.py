@@ -14,7 +14,7 @@ from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import role_of, vlm_family
 from cxr_lightning.model.lora import Lora, NoLoraTargetError, loras_from_json, loras_to_json
 from cxr_lightning.model.source import ModelSource
-from cxr_lightning.model.trainable import Trainable, learning_names, prepare, table
+from cxr_lightning.model.trainable import NothingLearnsError, Trainable, learning_names, prepare, table
 
 BOTH = Trainable(vision="lora", projector="frozen", language="lora")
 LANGUAGE = Lora(rank=4, alpha=8, rslora=True)
@@ -63,7 +63,8 @@ def test_each_role_has_its_own_settings(parts):
 def test_the_vision_tower_is_as_the_others_unless_told(parts):
     assert BOTH.loras(LANGUAGE) == {"vision": LANGUAGE, "language": LANGUAGE}
     assert BOTH.loras(LANGUAGE, VISION) == {"vision": VISION, "language": LANGUAGE}
-    assert Trainable(language="lora").loras(LANGUAGE, VISION) == {"language": LANGUAGE}
+    with pytest.raises(NothingLearnsError, match=r"--model\.vision_lora"):
+        Trainable(language="lora").loras(LANGUAGE, VISION)
     assert Trainable(projector="full").loras(LANGUAGE, VISION) == {}
 
 

@@ -1,4 +1,4 @@
-"""Settings that hold for the tests of this folder."""
+"""A file that the tests of this folder read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
-
-# Time is measured by tests that mean it; on a busy machine an example's deadline only says that the machine is busy.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 DATA = np.random.default_rng(0).bytes(300_000)
 
