@@ -65,7 +65,7 @@ def test_the_vision_tower_is_as_the_others_unless_told(parts):
     assert BOTH.loras(LANGUAGE, VISION) == {"vision": VISION, "language": LANGUAGE}
     with pytest.raises(NothingLearnsError, match=r"--model\.vision_lora"):
         Trainable(language="lora").loras(LANGUAGE, VISION)
-    assert Trainable(projector="full").loras(LANGUAGE, VISION) == {}
+    assert Trainable(projector="full").loras(LANGUAGE) == {}
 
 
 def test_a_role_without_a_match_is_refused_though_the_other_matches(parts):
