@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 
 from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.conversation import UnstableTemplateError
 from cxr_lightning.stream.order import Numbers
 from cxr_lightning.stream.samples import Samples
@@ -104,25 +105,28 @@ def fit_lines(samples: Samples, length: Callable[[int], tuple[int, int]]) -> tup
             rows = np.unique(np.linspace(0, len(split) - 1, min(_TRIED, len(split)), dtype=np.int64)).tolist()
             found = list(pool.map(partial(_tried, length), [first + row for row in rows]))
             first += len(split)
-            usable = [(row, each) for row, each in zip(rows, found, strict=True) if not isinstance(each, str)]
-            if found and not usable:
+            usable = [(row, each) for row, each in zip(rows, found, strict=True) if not isinstance(each, Exception)]
+            if found and isinstance(found[0], Exception) and not usable:
+                if isinstance(found[0], StorageError) and not found[0].missing:
+                    raise found[0]  # which says why, and what helps
                 raise ShardError(
-                    f"{split.name}: none of {len(found)} samples tried can be used; the first: {found[0]}. "
-                    "Remedy: look at shards and settings; `cxr index` says what is wrong with a tar."
+                    f"{split.name}: none of {len(found)} samples tried can be used; the first: {reason(found[0])}. "
+                    "Remedy: raise --data.max_tokens if it is that; else look at shards and settings, `cxr index` says "
+                    "what is wrong with a tar."
                 )
             characters, images = split.characters, split.images
             lines.append(_fit([(int(characters[row]), int(images[row]), *each) for row, each in usable]))
     return tuple(lines)
 
 
-def _tried(length: Callable[[int], tuple[int, int]], number: int) -> tuple[int, int] | str:
+def _tried(length: Callable[[int], tuple[int, int]], number: int) -> tuple[int, int] | Exception:
     """Returns a sample's tokens and images, or why it cannot be used; training counts and names it."""
     try:
         return length(number)
     except UnstableTemplateError:  # the configuration's fault, not the sample's
         raise
     except UNUSABLE as error:
-        return reason(error)
+        return error
 
 
 def _fit(found: Sequence[tuple[int, int, int, int]]) -> Line:

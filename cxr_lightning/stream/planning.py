@@ -129,10 +129,12 @@ def plan_within(budget: int, first: Plan, batches: Batches, steps: int) -> Plan:
         tokens_N, images_N = plan.lengths.of(batches.batch(step))
         while not _fits(plan, tokens_N, images_N, budget):
             if (plan.accumulation + 1) * plan.ranks > batches.size:
+                longest = plan.positions(tokens_N, images_N)
+                divide = "" if plan.ranks == 1 else f", or make --data.global_batch a multiple of {plan.ranks} ranks"
                 raise RowBudgetError(
                     f"--data.row_tokens={budget} cannot be kept: a rank computes {plan.accumulation} rows of a global "
-                    f"batch of {batches.size} at most, and at step {step} one is longer. Remedy: raise "
-                    f"--data.row_tokens, or make --data.global_batch a multiple of {plan.ranks} ranks."
+                    f"batch of {batches.size} at most, and one of step {step + 1} has some {longest} tokens. "
+                    f"Remedy: raise --data.row_tokens{divide}."
                 )
             plan = replace(plan, accumulation=plan.accumulation + 1)
     return plan

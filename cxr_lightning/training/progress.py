@@ -47,6 +47,8 @@ class Progress(RichProgressBar):
     ) -> None:
         """Moves on after a step."""
         if stepped(trainer, batch_idx):
+            if self.train_progress_bar_id is None and not self.is_disabled:  # a resumed epoch does not start again
+                self._initialize_train_progress_bar_id()
             self._update(self.train_progress_bar_id, trainer.global_step)
             if trainer.global_step % trainer.log_every_n_steps == 0:
                 self._update_metrics(trainer, pl_module)

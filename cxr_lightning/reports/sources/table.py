@@ -84,6 +84,7 @@ def _check_columns(path: Path, columns: Columns, present: set[str], text_only: b
         raise SourceError(
             f"{path}: has no column {wanted}. Its columns are: {', '.join(sorted(present))}. "
             f"Say what the table calls it: --columns.{missing[0]} NAME"
+            + ("; or, where studies are text alone: --text_only allow" if missing[0] == "image" else "")
         )
 
 
