@@ -139,9 +139,9 @@ def _size(rng: np.random.Generator, label: str) -> Finding:
         sizes: tuple[Size, ...] = ("small", "moderate", "large")
         return Finding(label, size=sizes[int(rng.choice(3, p=(0.4, 0.4, 0.2)))], seed=seed)
     if name == "nodule":
-        mass = rng.random() < 0.3
-        diameter = rng.uniform(0.092, 0.135) if mass else rng.uniform(0.06, 0.082)
-        return Finding(label, centimetres=round(diameter * FRAME_CM, 1), kind="mass" if mass else "nodule", seed=seed)
+        diameter = rng.uniform(0.092, 0.135) if rng.random() < 0.3 else rng.uniform(0.06, 0.082)
+        centimetres = round(diameter * FRAME_CM, 1)  # as it is told, so that one told as 3.0 cm is told as a mass
+        return Finding(label, centimetres=centimetres, kind="mass" if centimetres >= 3.0 else "nodule", seed=seed)
     if name in {"cardiomegaly", "interstitial_oedema"}:
         grades: tuple[Size, ...] = ("mild", "moderate", "marked")
         return Finding(label, size=grades[int(rng.choice(3, p=(0.35, 0.45, 0.2)))], seed=seed)

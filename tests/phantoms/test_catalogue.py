@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cxr_lightning.phantoms.catalogue import LABELS, LOBES, ZONES, Finding, choose
@@ -50,6 +50,7 @@ def test_combinations_can_be_told_apart(seed: int, chronic: frozenset[str]) -> N
         assert not {f"consolidation:{side}-lower", f"nodule:{side}-lower"} <= labels
 
 
+@example(seed=1297)  # a nodule that rounding makes 3.0 cm wide
 @given(seed=st.integers(0, 2**32))
 def test_sizes_are_honest(seed: int) -> None:
     for finding in choose(np.random.default_rng(seed), frozenset()):
