@@ -45,7 +45,10 @@ VERBS: dict[str, Verb] = {
         "make the index of tars that others wrote, local or remote", "cxr_lightning.shards.indexing", "index"
     ),
     "fit": Verb(
-        "train a stage: projector alignment or instruction tuning", "cxr_lightning.training.fit", "fit", parses=True
+        "train a stage: language, projector alignment or instruction tuning",
+        "cxr_lightning.training.fit",
+        "fit",
+        parses=True,
     ),
     "features": Verb(
         "compute a frozen vision tower's features once, for fits that read them",

@@ -25,6 +25,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 sys.path.insert(0, str(Path(__file__).parent))
+from asked import parser
 from clock import Clock
 
 from cxr_lightning.model.compose import load_model, load_processor
@@ -114,16 +115,9 @@ class Times(TrainerCallback):
 
 def main() -> None:
     """Trains and answers."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--base", type=Path, required=True)
-    parser.add_argument("--stage", type=int, required=True)
-    parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--warm", type=int, required=True)
-    parser.add_argument("--checkpointing", action="store_true")
-    parser.add_argument("--trl", choices=("as-it-is", "patched"))
-    asked = parser.parse_args()
+    asked_for = parser()
+    asked_for.add_argument("--trl", choices=("as-it-is", "patched"))
+    asked = asked_for.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     source = ModelSource(base=str(asked.base))

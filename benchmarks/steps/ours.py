@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import lightning.pytorch as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
+from asked import parser
 from clock import Clock
 
 from cxr_lightning.training.fit import open_cli
@@ -55,16 +56,9 @@ class Times(pl.Callback):
 
 def main() -> None:
     """Trains and answers."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--base", type=Path, required=True)
-    parser.add_argument("--stage", type=int, required=True)
-    parser.add_argument("--samples", type=int, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--warm", type=int, required=True)
-    parser.add_argument("--checkpointing", action="store_true")
-    parser.add_argument("--features", action="store_true", help="reads the tower's features, kept beside the base")
-    asked, more = parser.parse_known_args()
+    asked_for = parser()
+    asked_for.add_argument("--features", action="store_true", help="reads the tower's features, kept beside the base")
+    asked, more = asked_for.parse_known_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning").setLevel(logging.ERROR)
     found = {"filling_cpu_s": _fill(asked)} if asked.features else {}

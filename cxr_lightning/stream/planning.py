@@ -142,7 +142,7 @@ def plan_within(budget: int, first: Plan, batches: Batches, steps: int) -> Plan:
 
 def _fits(plan: Plan, tokens_N: Numbers, images_N: Numbers, budget: int) -> bool:
     rows = plan.ranks * plan.accumulation
-    if len(tokens_N) <= rows and not plan.stand_in:
+    if len(tokens_N) <= rows and (not plan.stand_in or images_N.all()):
         return True  # one sample a row, and none is longer than the budget
     # Estimates err by sample: in a sum the errors partly cancel, and by the longest a whole padded row is measured.
     each = len(tokens_N) / rows

@@ -28,6 +28,7 @@ from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.features import FeatureFolder, ShardFeatures
 from cxr_lightning.stream.pixels import Pixels
 from cxr_lightning.stream.records import FeaturesError
+from cxr_lightning.training.precision import computed_in
 
 if TYPE_CHECKING:
     from cxr_lightning.training.stage import StageModule
@@ -37,14 +38,6 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _SHARES = timedelta(days=7)
 """How long the quickest rank may wait for the slowest; one whose process ends is noticed at once."""
-
-
-def computed_in(precision: Any) -> torch.dtype:
-    """Returns the data type that a tower computes in at a trainer's precision."""
-    name = str(precision)
-    if name.startswith("bf16"):
-        return torch.bfloat16
-    return torch.float16 if name.startswith("16") else torch.float32
 
 
 def train_from_features(module: StageModule, model: Any) -> None:

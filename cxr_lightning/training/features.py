@@ -15,9 +15,10 @@ from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.features import FeatureFolder, ShardFeatures
 from cxr_lightning.stream.pixels import Pixels
 from cxr_lightning.stream.records import FeaturesError
-from cxr_lightning.training.caching import TAUGHT, computed_in, fill, require_frozen
+from cxr_lightning.training.caching import TAUGHT, fill, require_frozen
 from cxr_lightning.training.environment import limit_threads
 from cxr_lightning.training.fit import FitCli, open_cli, quiet
+from cxr_lightning.training.precision import computed_in, stored_in
 from cxr_lightning.training.stage import StageModule
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def features(args: Sequence[str]) -> None:
     rank, ranks = place()
     limit_threads(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), trainer.accelerator)
     dtype = computed_in(trainer.precision)
-    tower, pixels = _tower(module, dtype), Pixels(module.processor.image_processor, data.decode)
+    tower, pixels = _tower(module, stored_in(trainer.precision)), Pixels(module.processor.image_processor, data.decode)
     _drop_damaged(data, data.features, (rank, ranks))
     files = fill(data, tower, pixels, dtype, _device(trainer.accelerator), (rank, ranks))
     _tell(data.features, files)
@@ -82,8 +83,7 @@ def _tower(module: StageModule, dtype: torch.dtype) -> Tower:
             raise FrozenFeaturesError(TAUGHT)
         earlier = (earlier["inherits"] or {}).get("provenance")
     require_frozen(module.trainable)
-    stored = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32  # as a fit loads it
-    return open_tower(module.source, module.processor, stored)
+    return open_tower(module.source, module.processor, dtype)
 
 
 def _device(accelerator: str) -> torch.device:

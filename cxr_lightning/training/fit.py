@@ -49,11 +49,13 @@ DEFAULTS: dict[str, Any] = {
 
 
 _DESCRIPTION = """Train a stage: configs/stage1.yaml aligns the projector, configs/stage2.yaml tunes on instructions.
+Before them, if wished, configs/stage0.yaml tunes the language model alone on reports.
 
 Configurations are laid over one another and options over them; the last word wins. --print_config shows what comes out.
 Worth knowing first: --data.shards, --model.source.vision, --model.source.language, --model.init_from, --run,
 --ckpt_path. The options of --model depend on the stage and are listed apart:
-cxr fit --model.help cxr_lightning.training.alignment.AlignmentModule (or ...instruction.InstructionModule).
+cxr fit --model.help cxr_lightning.training.alignment.AlignmentModule (or ...instruction.InstructionModule,
+...language.LanguageModule).
 """
 
 

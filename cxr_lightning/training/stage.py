@@ -34,6 +34,7 @@ from cxr_lightning.stream.encode import TextKind
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.caching import train_from_features
 from cxr_lightning.training.optim import Optim, make_optimizer
+from cxr_lightning.training.precision import stored_in
 
 
 class StageModule(pl.LightningModule):
@@ -135,7 +136,7 @@ class StageModule(pl.LightningModule):
                 "compiled apart. Remedy: choose strategy.stage 2, or set compile to false."
             )
         require_possible(self.source, self.trainable.language, str(self.trainer.precision), zero_3=zero_3)
-        model = load_model(self.source, self.processor, dtype=_dtype(self.trainer.precision))
+        model = load_model(self.source, self.processor, dtype=stored_in(self.trainer.precision))
         self.family = family_of(self.source, model.config)
         base = fingerprint(model.named_parameters())
         self.base_fingerprint = held_as(base, self.source, self.lora_settings())
@@ -265,11 +266,6 @@ class StageModule(pl.LightningModule):
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(total)
         return total
-
-
-def _dtype(precision: Any) -> torch.dtype:
-    # Half precision is made from float32 by the engine itself, which also scales the loss for it.
-    return torch.bfloat16 if str(precision).startswith("bf16") else torch.float32
 
 
 @contextmanager

@@ -23,6 +23,9 @@ from transformers import (
     InstructBlipForConditionalGeneration,
     InstructBlipProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessor,
@@ -34,8 +37,13 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from tests.qwen import TEMPLATE, write_qwen
-
+QWEN_TEMPLATE = (
+    "{%- for m in messages -%}{{ '<|im_start|>' + m['role'] + '\\n' }}"
+    "{%- if m['content'] is string -%}{{ m['content'] }}{%- else -%}{%- for part in m['content'] -%}"
+    "{%- if part['type'] == 'image' -%}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}"
+    "{%- else -%}{{ part['text'] }}{%- endif -%}{%- endfor -%}{%- endif -%}{{ '<|im_end|>\\n' }}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
+)
 GEMMA_TEMPLATE = (
     "{{ bos_token }}{%- for m in messages -%}"
     "{{ '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\\n' }}"
@@ -59,7 +67,27 @@ def write_qwen2(folder: Path, language: str) -> Path:
         image_processor=Qwen2VLImageProcessor(size=limits),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(size=limits),
-        chat_template=TEMPLATE,
+        chat_template=QWEN_TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def write_qwen2_5(folder: Path, language: str) -> Path:
+    """Writes a random Qwen2.5-VL: one of its tower's layers attends by windows, one to the whole image."""
+    tokenizer, token = _qwen_tokenizer(language)
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 14, "out_hidden_size": 32,
+        "spatial_merge_size": 2, "window_size": 56, "fullatt_block_indexes": [1],
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(text_config=_qwen_text(tokenizer), vision_config=vision, **token)
+    torch.manual_seed(0)
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    limits = {"shortest_edge": 28 * 28, "longest_edge": 84 * 84}
+    Qwen2_5_VLProcessor(
+        image_processor=Qwen2VLImageProcessor(size=limits),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(size=limits),
+        chat_template=QWEN_TEMPLATE,
     ).save_pretrained(folder)
     return folder
 
@@ -80,7 +108,7 @@ def write_qwen3(folder: Path, language: str) -> Path:
         image_processor=Qwen2VLImageProcessor(size=limits, patch_size=16, image_mean=[0.5] * 3, image_std=[0.5] * 3),
         tokenizer=tokenizer,
         video_processor=Qwen3VLVideoProcessor(),
-        chat_template=TEMPLATE,
+        chat_template=QWEN_TEMPLATE,
     ).save_pretrained(folder)
     return folder
 
@@ -159,7 +187,7 @@ WRITERS: dict[str, Callable[[Path, str], Path]] = {
     "blip2": write_blip2,
     "instructblip": write_instructblip,
     "qwen2_vl": write_qwen2,
-    "qwen2_5_vl": write_qwen,
+    "qwen2_5_vl": write_qwen2_5,
     "qwen3_vl": write_qwen3,
     "gemma3": write_gemma3,
 }

@@ -34,6 +34,12 @@ class Known(Lengths):
         return 0.0
 
 
+class Estimated(Known):
+    """Lengths that are given, and known not to be exact."""
+
+    spread = 15.0
+
+
 def plan(layout="packed", ranks=2, accumulation=2, work=0.0):
     return Plan(Known(None, (), 1000), layout, ranks, accumulation, work)
 
@@ -107,6 +113,7 @@ def test_budgets_that_cannot_be_kept_are_explained():
     with pytest.raises(RowBudgetError, match="65 ranks"):
         plan_within(4096, Plan(lengths, "packed", 65, 1), batches, 1)
     assert plan_within(1000, Plan(lengths, "packed", 2, 1), batches, 1).accumulation == 32
+    assert plan_within(1000, Plan(Estimated(lengths.samples, (), 1000), "packed", 2, 1, 0.0, 50), batches, 1).ranks == 2
     for ranks, size in ((2, 3), (8, 12)):  # one rank would have two samples in a row, whatever the accumulation
         with pytest.raises(RowBudgetError, match=f"multiple of {ranks} ranks"):
             plan_within(1500, Plan(lengths, "packed", ranks, 1), Batches(Order([64], 0), size), 1)
@@ -116,10 +123,6 @@ def test_budgets_that_cannot_be_kept_are_explained():
 @pytest.mark.parametrize("layout", ["packed", "padded"])
 def test_rows_keep_their_budget_though_lengths_are_estimates(layout):
     random = np.random.default_rng(0)
-
-    class Estimated(Known):
-        spread = 15.0
-
     tokens = random.integers(300, 800, 6400)
     batches = Batches(Order([6400], 0), 64)
     plan = plan_within(8192, Plan(Estimated(tokens, (), 1000), layout, 2, 1), batches, 100)

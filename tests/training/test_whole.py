@@ -13,8 +13,8 @@ from cxr_lightning.export.package import export
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.serve.answer import Answerer
+from tests.families.models import write_qwen2_5
 from tests.fitting import losses, options, run_ranks
-from tests.qwen import write_qwen
 
 
 @pytest.mark.ranks
@@ -45,7 +45,7 @@ def test_a_complete_model_needs_no_stage_one(shards, parts, tmp_path):
 
 @pytest.mark.ranks
 def test_qwen_vl_trains_exports_and_answers(shards, parts, phantoms, tmp_path):
-    base = write_qwen(tmp_path / "qwen", parts["language"])
+    base = write_qwen2_5(tmp_path / "qwen", parts["language"])
     few = ["--trainer.devices", "1", "--trainer.max_steps", "5", "--model.optim.lr", "0.02", "--panels.studies", "1"]
     run = tmp_path / "run"
     run_ranks(1, [[*options(2, shards, run), "--model.source.base", str(base), *few]], tmp_path)
