@@ -64,7 +64,15 @@ SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf
 AccountingStorageType=accounting_storage/none
 PlugStackConfig=/dev/null
 GresTypes=gpu
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+"""
+
+# Jobs of `high` send those of `low` away, who get their signal, then the grace time, and are requeued.
+PARTITIONS = """\
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=5 PreemptMode=OFF
+PartitionName=low Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
+PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 
 NODE = "NodeName={name} NodeHostname={name} NodeAddr={address} Port={port} CPUs=8 RealMemory=16000 Gres=gpu:{gpus}"
@@ -181,9 +189,7 @@ class Cluster:
         lines = [NODE.format(name=n, address=a, port=port + 1, gpus=self.gpus) for n, a in places.items()]
         host = socket.gethostname().split(".")[0]
         conf = CONF.format(host=host, address=address, port=port, folder=self.folder)
-        # nodes must be known before the partition that takes all of them
-        head, partition = conf.rsplit("PartitionName", 1)
-        self._write("slurm.conf", head + "\n".join(lines) + "\nPartitionName" + partition)
+        self._write("slurm.conf", conf + "\n".join(lines) + "\n" + PARTITIONS)
         self._write("cgroup.conf", CGROUP.format(folder=self.folder))
         for number in range(self.gpus):  # Slurm 22.05 ignores GPUs that are no character device each
             (self.folder / "gpu" / str(number)).symlink_to("/dev/null")
@@ -217,7 +223,7 @@ class Cluster:
         dead = [" ".join(map(str, daemon.args)) for daemon in self.daemons if daemon.poll() is not None]
         if dead:
             raise RuntimeError(f"ended at once: {dead[0]}\n{self.logs()}")
-        states = self.call("sinfo", "--noheader", "--Node", "--format=%T", check=False).split()
+        states = self.call("sinfo", "--noheader", "--partition=main", "--Node", "--format=%T", check=False).split()
         return states == ["idle"] * self.nodes
 
     def logs(self) -> str:
