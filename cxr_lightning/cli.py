@@ -92,7 +92,13 @@ def run(args: Sequence[str]) -> int:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
+        if args[0] == "fit":  # before anything heavy is loaded: Slurm may signal a job that is still importing
+            from cxr_lightning.training.signals import listener
+
+            listener.listen()
         _call(args[0], verb, list(args[1:]))
+    except KeyboardInterrupt:
+        return 130
     except (ValueError, OSError) as error:
         if os.environ.get("CXR_TRACEBACK"):
             raise

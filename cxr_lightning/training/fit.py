@@ -11,7 +11,6 @@ from typing import Any
 from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
@@ -24,6 +23,7 @@ from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.panels import Panels
+from cxr_lightning.training.preemption import Leaving, Preemption, leave
 from cxr_lightning.training.profiling import Profiling
 from cxr_lightning.training.progress import Progress
 from cxr_lightning.training.quarantine import Quarantine
@@ -89,6 +89,7 @@ class FitCli(LightningCLI):
             help="First and last step to trace, as in 20:22; the trace comes under RUN/profile.",
         )
         parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run", "validate"}, instantiate=False)
+        parser.add_class_arguments(Preemption, "preemption", skip={"run", "saving", "validate"}, instantiate=False)
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
 
@@ -131,6 +132,7 @@ class FitCli(LightningCLI):
         run, validate = self.config.run, ValidateEvery(self.config.validate_every_n_steps)
         quarantine = Quarantine(run)
         monitor = Monitor(run, quarantine)
+        saving = SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict())
         callbacks = [
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
@@ -140,7 +142,8 @@ class FitCli(LightningCLI):
             Profiling(run, self.config.profile),
             quarantine,
             validate,
-            SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict()),  # last: it comes after all of a step
+            Preemption(run, saving, validate, **self.config.preemption.as_dict()),
+            saving,  # last: it comes after all of a step
         ]
         return super().instantiate_trainer(
             check_val_every_n_epoch=None,
@@ -168,10 +171,12 @@ def fit(args: Sequence[str]) -> None:
         Console(stderr=True).print(f"Going on from {checkpoint}", soft_wrap=True)
     try:
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=checkpoint, weights_only=False)
-    except SystemExit as ending:  # Lightning's way out of both signals, with the exit codes of a failure and of success
+    except Leaving as leaving:
+        raise SystemExit(leave(run, leaving, speaks=cli.trainer.is_global_zero)) from None
+    except SystemExit:  # Lightning's way out of a second Ctrl-C, with the exit code of a failure
         if not cli.trainer.interrupted:
             raise
-        raise SystemExit(143 if isinstance(ending, SIGTERMException) else 130) from None
+        raise SystemExit(130) from None
     if cli.trainer.is_global_zero:
         Console(stderr=True).print(_ending(run, cli.datamodule), soft_wrap=True)
 

@@ -21,6 +21,7 @@ from cxr_lightning.training.validating import ValidateEvery
 
 log = logging.getLogger(__name__)
 
+_OWES = "owes_validation"
 _PATIENCE = 60.0
 """Seconds that a failing run waits for the checkpoint that it was writing; a lost rank would never finish it."""
 
@@ -51,6 +52,7 @@ class SaveCheckpoints(Checkpoint):
         self.run, self.validate = Path(run), validate
         self.every_n_steps, self.keep, self.background = every_n_steps, keep, background
         self._loss: float | None = None
+        self._owes = False
         self._best = math.inf
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
@@ -78,12 +80,34 @@ class SaveCheckpoints(Checkpoint):
             sweep(self.run)
         best = best_of(checkpoints(self.run))
         self._best = strategy.broadcast(math.inf if best is None else validation_loss(best))
+        if self._owes:
+            self._owes = False
+            self.validate.now(trainer)
+
+    def save_now(self, trainer: pl.Trainer, *, owes_validation: bool) -> None:
+        """Saves outside the plan, and returns when the checkpoint is there.
+
+        Args:
+            trainer: At the end of a step, or in its validation.
+            owes_validation: Whether the step's validation is still to be done; a resumed run begins with it.
+        """
+        self._loss, self._owes = None, owes_validation
+        self._save(trainer)
+        strategy: Any = trainer.strategy
+        strategy.finish_saving()
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Notes the validation loss of the step, by which the best checkpoint is known."""
+        """Notes the validation loss of the step, by which the best checkpoint is known, or that it is still to come."""
         checkpoint[VALIDATE_LOSS] = self._loss
+        checkpoint[_OWES] = self._owes
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remembers a validation that an interrupted run still owes."""
+        self._owes = bool(checkpoint.get(_OWES, False))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -34,6 +34,7 @@ from cxr_lightning.stream.encode import TextKind
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.caching import train_from_features
 from cxr_lightning.training.optim import Optim, make_optimizer
+from cxr_lightning.training.poll import Poll
 from cxr_lightning.training.precision import stored_in
 
 
@@ -83,6 +84,8 @@ class StageModule(pl.LightningModule):
         """Whether samples of this model may share a row; known once the model is there."""
         self.resume_from: Path | None = None
         """The checkpoint that a resumed run goes on from, inherited weights included."""
+        self.poll = Poll()
+        """What ranks wish of the run, told with the sum of a step's tokens."""
         self._step_tokens = torch.tensor(1.0)
         self._validation = torch.zeros(2)
 
@@ -214,7 +217,9 @@ class StageModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns a micro-batch's loss, scaled so that the engine's averages give the mean over the global batch."""
         if batch_idx % self.trainer.accumulate_grad_batches == 0:
-            self._step_tokens = self._sum_over_ranks(torch.tensor(float(batch["supervised_in_step"])))
+            sums = self._sum_over_ranks(torch.tensor([float(batch["supervised_in_step"]), *self.poll.ask()]))
+            self._step_tokens = sums[0]
+            self.poll.keep(sums[1:])
         losses = next_token(self.model, batch["inputs"], batch["targets_RL"])
         # Divided out again on the way to the gradient: ranks once (their mean), accumulation twice (by Lightning's loop
         # and by DeepSpeed's engine).

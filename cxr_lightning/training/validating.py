@@ -39,3 +39,11 @@ class ValidateEvery(pl.Callback):
     ) -> None:
         """Lightning looks at `val_check_batch` right after this hook: every batch, or none."""
         trainer.val_check_batch = 1 if self.due(trainer, batch_idx) else NEVER
+
+    def now(self, trainer: pl.Trainer) -> None:
+        """Validates before the first step: what a run that was interrupted in a validation begins with."""
+        loop: Any = trainer.fit_loop.epoch_loop.val_loop
+        loop.restarting = False
+        trainer.validating = True  # as Lightning does around its own call
+        loop.run()
+        trainer.training = True

@@ -1,0 +1,78 @@
+"""This process's Slurm job: when it ends, and putting it back into the queue."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime
+
+_SECONDS = 20
+"""How long the controller may take to answer; a busy one takes several."""
+
+
+class RequeueError(ValueError):
+    """Slurm did not put the job back into the queue."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A Slurm job.
+
+    Attributes:
+        number: What Slurm calls it; a task of an array has its own name, or all tasks would be requeued.
+        restarts: How often it was requeued.
+    """
+
+    number: str
+    restarts: int = 0
+
+    @classmethod
+    def here(cls) -> Job | None:
+        """Returns the job that this process belongs to, or None."""
+        number = os.environ.get("SLURM_JOB_ID")
+        if number is None:
+            return None
+        array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+        if array and task:
+            number = f"{array}_{task}"
+        return cls(number, int(os.environ.get("SLURM_RESTART_COUNT", "0")))
+
+    def ends(self) -> float | None:
+        """Returns when Slurm will end the job, in seconds since 1970; None where it has no limit or nobody answers."""
+        told = self._facts().get("EndTime", "Unknown")
+        try:
+            return datetime.fromisoformat(told).timestamp()
+        except ValueError:
+            return None
+
+    def state(self) -> str:
+        """Returns the job's state in Slurm's words; empty where nobody answers."""
+        return self._facts().get("JobState", "")
+
+    def requeue(self) -> None:
+        """Puts the job back into the queue; Slurm ends its processes a moment later.
+
+        Raises:
+            RequeueError: If Slurm refused, or cannot be asked from here.
+        """
+        try:
+            _scontrol("requeue", self.number)
+        except (OSError, subprocess.SubprocessError) as error:
+            told = getattr(error, "stderr", None) or str(error)
+            raise RequeueError(
+                f"Job {self.number} could not be requeued: {told.strip()}. Remedy: submit it again, it goes on from "
+                "its newest checkpoint; next time submit with --requeue, and see that the nodes have scontrol."
+            ) from None
+
+    def _facts(self) -> dict[str, str]:
+        try:
+            words = _scontrol("--oneliner", "show", "job", self.number).split()
+        except (OSError, subprocess.SubprocessError):
+            return {}
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def _scontrol(*words: str) -> str:
+    command = ["scontrol", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
