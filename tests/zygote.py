@@ -3,9 +3,11 @@
 python -m tests.zygote reads requests as lines of JSON and answers each with a line:
 {"start": [arguments of cxr fit], "ranks": 2, "log": "FILE", "seen": "FOLDER",
  "apart": {"1": [more arguments of rank 1]},
- "die": {"at": "publish", "call": 3, "rank": 0}, "full": {"rank": 1, "bytes": 9000}}
+ "die": {"at": "publish", "call": 3, "rank": 0}, "signal": {"at": "step", "call": 3, "rank": 1, "number": 12},
+ "full": {"rank": 1, "bytes": 9000}}
   -> {"group": 1234}: a process group of that many ranks. `seen` asks for the keys of every step's samples, `die` for
-  SIGKILL at the n-th call of a function on the way through a save, `full` for no room for larger files.
+  SIGKILL to all ranks at the n-th call of a function, `signal` for another signal to one rank there, `full` for no room
+  for larger files.
 {"wait": 1234} -> {"codes": [0, 0]}
 """
 
@@ -19,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.fitting import ROOT, environment
@@ -100,13 +103,17 @@ def _become_rank(request: dict, rank: int, port: int) -> None:
         if full and full["rank"] == rank:  # no larger file can be written: what a full disk or a quota does
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (full["bytes"], full["bytes"]))
-        death = request.get("die")
+        death, told = request.get("die"), request.get("signal")
         if death and death["rank"] == rank:
-            _die_at(*DEATHS[death["at"]], death["call"])
+            _call_at(*DEATHS[death["at"]], death["call"], lambda: os.killpg(os.getpgid(0), signal.SIGKILL))
+        if told and told["rank"] == rank:
+            _call_at(*DEATHS[told["at"]], told["call"], lambda: os.kill(os.getpid(), told["number"]))
         from cxr_lightning.training.fit import fit
 
         fit([*request["start"], *request.get("apart", {}).get(str(rank), [])])
         code = 0
+    except SystemExit as ending:
+        code = ending.code
     except BaseException:
         import traceback
 
@@ -155,7 +162,7 @@ def _note_phase(folder: Path, rank: int) -> None:
     noting(Writer, "_write", b"s", b"-", place=1)  # it may go on behind the others
 
 
-def _die_at(module: str, name: str, call: int) -> None:
+def _call_at(module: str, name: str, call: int, happens: Callable[[], None]) -> None:
     import importlib
 
     try:
@@ -165,14 +172,14 @@ def _die_at(module: str, name: str, call: int) -> None:
         owner = getattr(importlib.import_module(package), within)
     function, calls = getattr(owner, name), 0
 
-    def dying(*args, **kwargs):
+    def watched(*args, **kwargs):
         nonlocal calls
         calls += 1
         if calls == call:
-            os.killpg(os.getpgid(0), signal.SIGKILL)
+            happens()
         return function(*args, **kwargs)
 
-    setattr(owner, name, dying)
+    setattr(owner, name, watched)
 
 
 def main() -> None:

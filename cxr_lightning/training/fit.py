@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
+from cxr_lightning.checkpoint import attempts
 from cxr_lightning.checkpoint.manifest import is_complete
 from cxr_lightning.checkpoint.position import validation_loss
 from cxr_lightning.checkpoint.runs import RunError, best_of, checkpoints, newest_checkpoint, resolve, step_of
@@ -178,6 +179,7 @@ def fit(args: Sequence[str]) -> None:
             raise
         raise SystemExit(130) from None
     if cli.trainer.is_global_zero:
+        attempts.end(run, "done")
         Console(stderr=True).print(_ending(run, cli.datamodule), soft_wrap=True)
 
 
