@@ -24,6 +24,7 @@ from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.panels import Panels
+from cxr_lightning.training.pausing import Pausing, outcome
 from cxr_lightning.training.preemption import Leaving, Preemption, leave
 from cxr_lightning.training.profiling import Profiling
 from cxr_lightning.training.progress import Progress
@@ -84,6 +85,13 @@ class FitCli(LightningCLI):
             help="Optimizer steps between validations; after the last step there is always one.",
         )
         parser.add_argument(
+            "--pause_after_step",
+            type=int | None,
+            default=None,
+            help="Validate, save and end after this step. The schedule stays that of all steps, and a run without this "
+            "option goes on by --ckpt_path auto.",
+        )
+        parser.add_argument(
             "--profile",
             type=str | None,
             default=None,
@@ -142,6 +150,7 @@ class FitCli(LightningCLI):
             Board(run),
             Profiling(run, self.config.profile),
             quarantine,
+            Pausing(self.config.pause_after_step),
             validate,
             Preemption(run, saving, validate, **self.config.preemption.as_dict()),
             saving,  # last: it comes after all of a step
@@ -179,7 +188,7 @@ def fit(args: Sequence[str]) -> None:
             raise
         raise SystemExit(130) from None
     if cli.trainer.is_global_zero:
-        attempts.end(run, "done")
+        attempts.end(run, outcome(cli.trainer))
         Console(stderr=True).print(_ending(run, cli.datamodule), soft_wrap=True)
 
 

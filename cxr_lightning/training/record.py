@@ -90,6 +90,7 @@ class Record(pl.Callback):
                     "samples": data.batches.order.samples,
                     "global_batch": data.global_batch,
                     "epochs": data.epochs,
+                    "steps": data.steps,
                     "seed": data.seed,
                     "max_tokens": data.max_tokens,
                     "image_size": data.index.image["size"],

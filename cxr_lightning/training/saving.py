@@ -144,7 +144,7 @@ class SaveCheckpoints(Checkpoint):
 
     def _due(self, trainer: pl.Trainer) -> bool:
         step: int = trainer.global_step
-        return step >= trainer.datamodule.steps or step % self.every_n_steps == 0
+        return step >= trainer.datamodule.steps or trainer.should_stop or step % self.every_n_steps == 0
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(checkpoint_folder(self.run, trainer.global_step))

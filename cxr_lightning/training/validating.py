@@ -30,7 +30,7 @@ class ValidateEvery(pl.Callback):
 
     def due(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         """Returns whether a validation follows the batch that just ended."""
-        last = trainer.global_step >= trainer.datamodule.steps
+        last = trainer.global_step >= trainer.datamodule.steps or trainer.should_stop
         possible = trainer.datamodule.validates and trainer.enable_validation  # which is True of an empty list as well
         return bool(possible and stepped(trainer, batch_idx) and (last or trainer.global_step % self.steps == 0))
 
