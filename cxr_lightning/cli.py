@@ -50,6 +50,12 @@ VERBS: dict[str, Verb] = {
         "fit",
         parses=True,
     ),
+    "requeue": Verb(
+        "put this Slurm job back into the queue, if its run gained steps",
+        "cxr_lightning.cluster.requeue",
+        "requeue",
+        parses=True,
+    ),
     "features": Verb(
         "compute a frozen vision tower's features once, for fits that read them",
         "cxr_lightning.training.features",

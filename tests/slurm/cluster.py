@@ -34,7 +34,8 @@ CgroupAutomount=no
 CgroupMountpoint={folder}/cgroup
 """
 
-# cred_expire holds back a requeued job, by default for two minutes; KillWait likewise delays every scancel.
+# cred_expire holds back a requeued job, by default for two minutes; KillWait likewise delays every scancel, and
+# SlurmdTimeout the news that a node is lost.
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}({address})
@@ -58,6 +59,7 @@ SlurmdParameters=config_overrides
 SlurmctldParameters=preempt_send_user_signal
 ReturnToService=2
 KillWait=5
+SlurmdTimeout=10
 MinJobAge=3600
 JobRequeue=1
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=2
@@ -158,10 +160,31 @@ class Cluster:
         until((self.folder / "munge" / "socket").exists, 10, "munged did not start")
         self._start("slurmctld", "slurmctld", "-D", "-f", str(self.folder / "slurm.conf"))
         for name in self.names:
-            (self.folder / "spool" / name).mkdir()
-            own = ["ip", "netns", "exec", self._netns(name), "unshare", "--uts", "--mount", "--propagation", "slave"]
-            self._start(name, *own, "sh", "-c", BOOT, "sh", name, str(self.folder))
+            self.boot(name)
         until(self._idle, 40, "the nodes did not come up")
+
+    def boot(self, name: str) -> None:
+        """Starts a node, or starts it again after it was lost."""
+        (self.folder / "spool" / name).mkdir(exist_ok=True)
+        own = ["ip", "netns", "exec", self._netns(name), "unshare", "--uts", "--mount", "--propagation", "slave"]
+        self._start(name, *own, "sh", "-c", BOOT, "sh", name, str(self.folder))
+
+    def lose(self, name: str) -> None:
+        """Ends everything on a node at once, its slurmd first, as a power cut would."""
+        for pid in sorted(self.processes(name)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def processes(self, name: str, *words: str) -> list[int]:
+        """Returns the processes of a node whose command line has all of some words."""
+        told = subprocess.run(["ip", "netns", "pids", self._netns(name)], capture_output=True, text=True).stdout
+        found = []
+        for pid in map(int, told.split()):
+            with contextlib.suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                if all(any(word in each for each in line) for word in words):
+                    found.append(pid)
+        return found
 
     def down(self) -> None:
         """Cancels what runs, stops everything that was started here, and takes the networks away."""
@@ -176,10 +199,7 @@ class Cluster:
             daemon.kill()
             daemon.wait()
         for name in self.names:  # slurmstepd outlives slurmd by design; whoever lives in our namespace is ours
-            pids = subprocess.run(["ip", "netns", "pids", self._netns(name)], capture_output=True, text=True).stdout
-            for pid in pids.split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+            self.lose(name)
             subprocess.run(["ip", "netns", "del", self._netns(name)], capture_output=True)
         subprocess.run(["ip", "link", "del", self.name], capture_output=True)
 

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
-from cxr_lightning.checkpoint.runs import Run, newest_checkpoint, open_run
+from cxr_lightning.checkpoint.runs import newest_checkpoint
 from tests.slurm.cluster import Cluster, until
+from tests.slurm.jobs import ROOT, ended_well, submit
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "slurm").glob("*.sh"))
-
-TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--gpus-per-node=4", "--time=5")
-SMALL = (
-    *("--config", "configs/scale/cpu.yaml", "--panels.max_new_tokens", "4"),
-    *("--data.global_batch", "4", "--data.micro_batch", "2", "--data.epochs", "10"),
-    *("--checkpoint.every_n_steps", "5", "--validate_every_n_steps", "5", "--trainer.log_every_n_steps", "1"),
-)
-
-
-def submit(slurm: Cluster, stage: int, run: Path, options: list[str], *sbatch: str) -> str:
-    environment = {"CXR_VENV": sys.prefix, "HF_HUB_OFFLINE": "1"}
-    exported = ",".join(["ALL", *(f"{name}={value}" for name, value in environment.items())])
-    where = (f"--chdir={ROOT}", f"--output={run}.log", f"--export={exported}")
-    script = ROOT / "slurm" / f"stage{stage}.sh"
-    return slurm.call("sbatch", "--parsable", *where, *TWO_NODES, *sbatch, script, "--run", run, *SMALL, *options)
-
-
-def ended_well(slurm: Cluster, job: str, run: Path) -> tuple[Run, list[int], str]:
-    """Waits for a job, and returns its run, the steps whose loss it logged, and its log."""
-    facts = slurm.wait(job, 240)
-    log = Path(f"{run}.log").read_text()
-    assert facts["JobState"] == "COMPLETED", log
-    assert facts["NodeList"] == "node[1-2]"
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert any("validate/loss" in line for line in lines)
-    return open_run(run), [line["step"] for line in lines if "train/loss" in line], log
 
 
 @pytest.mark.slurm
