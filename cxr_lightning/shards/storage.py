@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -191,10 +191,25 @@ def digest(location: str, retry: Retry = RETRY) -> str:
     Raises:
         StorageError: It is not there, or cannot be read.
     """
-    sha256, there = hashlib.sha256(), size_of(location, retry)
-    for offset in range(0, there, _PIECE):
-        sha256.update(read_range(location, offset, min(_PIECE, there - offset), retry))
+    sha256 = hashlib.sha256()
+    for piece in pieces(location, size_of(location, retry), retry):
+        sha256.update(piece)
     return sha256.hexdigest()
+
+
+def pieces(location: str, size: int, retry: Retry = RETRY) -> Iterator[bytes]:
+    """Read its first bytes one stretch after another, so that no more than a stretch is held in memory.
+
+    Args:
+        location: A path or URL.
+        size: Number of bytes.
+        retry: How long to try, for each stretch.
+
+    Raises:
+        StorageError: It is not there, ends earlier, or cannot be read.
+    """
+    for offset in range(0, size, _PIECE):
+        yield read_range(location, offset, min(_PIECE, size - offset), retry)
 
 
 def find(pattern: str, retry: Retry = RETRY) -> list[str]:

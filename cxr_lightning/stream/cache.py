@@ -18,8 +18,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-RUNS, INDEXES = "runs", "indexes"
-"""What lies in a cache: runs of shards, bounded, and the rows of remote indexes."""
+RUNS, INDEXES, STAGED = "runs", "indexes", "staged"
+"""What lies in folders of ours on a node: runs of shards, bounded, the rows of remote indexes, and whole shards."""
 _KEPT = 0.9
 """Share of the limit that is left when room is made, so that not every new run has to look through the folder."""
 _PARTIAL = ".partial"
@@ -132,8 +132,12 @@ class RunCache:
         return used
 
 
-def private(folder: Path) -> None:
+def private(folder: Path, option: str = "--data.cache") -> None:
     """Makes a folder for its owner alone, or sees that it is ours.
+
+    Args:
+        folder: The folder.
+        option: The option that names it, or the folder that it lies in.
 
     Raises:
         CacheError: If it cannot be made, or belongs to somebody else.
@@ -143,18 +147,18 @@ def private(folder: Path) -> None:
         status = folder.lstat()
     except OSError as error:
         raise CacheError(
-            f"{folder} cannot be made for cached shards ({error.strerror}). "
-            "Remedy: name a folder on the node's own disk by --data.cache."
+            f"{folder} cannot be made for shards on the node ({error.strerror}). "
+            f"Remedy: name a folder on the node's own disk by {option}."
         ) from None
     if not _is_ours(folder, status):
         raise CacheError(
-            f"{folder} is not a folder of yours alone: others could replace what is cached there. "
-            "Remedy: name a folder of yours by --data.cache."
+            f"{folder} is not a folder of yours alone: others could replace what is kept there. "
+            f"Remedy: name a folder of yours by {option}."
         )
 
 
 def _is_ours(folder: Path, status: os.stat_result) -> bool:
-    if folder.name not in (RUNS, INDEXES) and folder != default_folder():
+    if folder.name not in (RUNS, INDEXES, STAGED, default_folder().name):
         return folder.is_dir()  # a place that the user named; what we make in it is looked at more closely
     others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not others_write

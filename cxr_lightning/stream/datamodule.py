@@ -25,6 +25,7 @@ from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.rows import Batch, Layout
 from cxr_lightning.stream.sets import ShardSet, ShardSets
 from cxr_lightning.stream.skipped import UNUSABLE
+from cxr_lightning.stream.staging import Source, Staging
 from cxr_lightning.study import Split
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class ShardDataModule(pl.LightningDataModule):
         cache: Folder on the node's disk for shards in remote storage, shared by its ranks; also for a slow file system.
             Without it, remote shards go to the temporary folder.
         cache_gb: Most that it may hold.
+        stage_to: Folder on the node's own disk to which shards are copied before training, once a node; `$NAME` stands
+            for a variable of each node's environment. Without it, they are read where they lie.
         max_bad: Share of a split's samples that may be unusable before the run stops; 0 stops at the first.
         features: Folder with a frozen vision tower's features (`cxr features`), read instead of images; what lacks in
             it is computed first.
@@ -81,6 +84,7 @@ class ShardDataModule(pl.LightningDataModule):
         shuffle_window: int = WINDOW,
         cache: str | None = None,
         cache_gb: float = 16.0,
+        stage_to: str | None = None,
         max_bad: float = 0.001,
         features: str | None = None,
     ) -> None:
@@ -99,7 +103,9 @@ class ShardDataModule(pl.LightningDataModule):
         folder = Path(cache) if cache else default_folder()
         self.sets = ShardSets.open(shards, folder / INDEXES)
         self.sets.require_shards(max_bad)
-        self.cache = RunCache(folder / RUNS, int(cache_gb * 1e9)) if cache or self.sets.remote else None
+        self.staging = None if stage_to is None else Staging(stage_to)
+        needs_cache = self.staging is None and (cache or self.sets.remote)
+        self.cache = RunCache(folder / RUNS, int(cache_gb * 1e9)) if needs_cache else None
         self.batches = Batches(self.sets.order(seed, shuffle_run, shuffle_window), global_batch)
         self._require_room(shuffle_window)
         self.first_step = 0
@@ -244,6 +250,23 @@ class ShardDataModule(pl.LightningDataModule):
     def reader(self, split: Split) -> ShardReader:
         """Returns what reads a split's samples by number."""
         return ShardReader(self.sets.samples(split), self.cache, self.shuffle_run)
+
+    def sources(self) -> list[Source]:
+        """Returns the shards that are staged: those that training and validation read."""
+        return self.sets.sources(self._wanted())
+
+    def read_staged(self) -> None:
+        """Reads shards from where they were staged, from now on.
+
+        Raises:
+            StagingError: If they are not all there.
+        """
+        assert self.staging is not None
+        self.sets = self.sets.nearer(self.staging, self._wanted())
+
+    def _wanted(self) -> set[str]:
+        validated = self.sets.samples(self.validate_split)
+        return self.sets.samples("train").shards() | validated.shards(self.validate_samples)
 
     def feature_files(self) -> list[ShardFeatures]:
         """Returns the files of features that training and validation read."""

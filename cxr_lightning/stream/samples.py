@@ -62,6 +62,20 @@ class Samples:
         begins = self._ends - [len(split) for split in self.splits]
         return np.concatenate([begin + np.arange(share) for begin, share in zip(begins, shares, strict=True)])
 
+    def shards(self, count: int | None = None) -> set[str]:
+        """Returns the digests of the shards that hold samples of the split.
+
+        Args:
+            count: Only those that hold so many samples, as `first` chooses them.
+        """
+        if count is None:
+            held = [np.flatnonzero(split.shard_lengths) for split in self.splits]
+        else:
+            held = [np.empty(0, dtype=np.int64) for _ in self.splits]
+            for which, _, rows_N in self.by_set(self.first(count)):
+                held[which] = np.unique(self.splits[which].shard[rows_N])
+        return {self.digests[which][shard] for which, shards in enumerate(held) for shard in shards.tolist()}
+
     def by_set(self, numbers_N: Numbers) -> Iterator[tuple[int, Numbers, Numbers]]:
         """Yields each set that holds some of the samples: which, their places among the numbers, their rows there."""
         which_N = np.searchsorted(self._ends, numbers_N, side="right")

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from cxr_lightning.stream.mixture import Mixture, WeightError
 from cxr_lightning.stream.order import Endless, Order
 from cxr_lightning.stream.samples import Samples
 from cxr_lightning.stream.skipped import allowed
+from cxr_lightning.stream.staging import Source, Staging, sources_of
 from cxr_lightning.study import SPLITS, Split
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,18 @@ class ShardSets:
         """Returns one split of all sets under one numbering."""
         digests = tuple(tuple(shard["sha256"] for shard in index.shards) for index in self.indexes)
         return Samples(tuple(index.split(split) for index in self.indexes), digests)
+
+    def sources(self, wanted: set[str]) -> list[Source]:
+        """Returns the shards to be staged, by their digests."""
+        return [source for index in self.indexes for source in sources_of(index, wanted)]
+
+    def nearer(self, staging: Staging, wanted: set[str]) -> ShardSets:
+        """Returns the same sets, with the wanted shards read from where they were staged.
+
+        Raises:
+            StagingError: If they are not all there.
+        """
+        return replace(self, indexes=tuple(staging.nearer(each, sources_of(each, wanted)) for each in self.indexes))
 
     def order(self, seed: int, run: int, window: int) -> Endless:
         """Returns the endless order of the training split.

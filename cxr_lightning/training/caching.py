@@ -80,29 +80,27 @@ TAUGHT = (
 )
 
 
-def together(action: Callable[[], _Result]) -> _Result:
+def together(action: Callable[[], _Result], error: type[ValueError] = FeaturesError) -> _Result:
     """Does what takes ranks unequally long, and returns this rank's result; all ranks call it together.
 
     They wait in a group of their own: the usual one takes a rank for lost after `strategy.timeout_minutes`.
 
     Args:
         action: What to do; it may not talk to other ranks.
-
-    Raises:
-        FeaturesError: If it failed on any rank.
+        error: What is raised if it failed on any rank.
     """
     group = dist.new_group(backend="gloo", timeout=_SHARES) if dist.is_initialized() else None
     done: list[_Result] = []
     failure: Exception | None = None
     try:
         done.append(action())
-    except Exception as error:  # whatever it is: the others wait
-        failure = error
+    except Exception as raised:  # whatever it is: the others wait
+        failure = raised
     wrong = next(filter(None, gather(_told(failure), group)), "")
     if group is not None:
         dist.destroy_process_group(group)
     if wrong:
-        raise FeaturesError(wrong) from failure
+        raise error(wrong) from failure
     return done[0]
 
 

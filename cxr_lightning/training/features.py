@@ -20,6 +20,7 @@ from cxr_lightning.training.environment import limit_threads
 from cxr_lightning.training.fit import FitCli, open_cli, quiet
 from cxr_lightning.training.precision import computed_in, stored_in
 from cxr_lightning.training.stage import StageModule
+from cxr_lightning.training.staging import stage_shards
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def features(args: Sequence[str]) -> None:
     limit_threads(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), trainer.accelerator)
     dtype = computed_in(trainer.precision)
     tower, pixels = _tower(module, stored_in(trainer.precision)), Pixels(module.processor.image_processor, data.decode)
+    stage_shards(data, 0, speaks=rank == 0)
     _drop_damaged(data, data.features, (rank, ranks))
     files = fill(data, tower, pixels, dtype, _device(trainer.accelerator), (rank, ranks))
     _tell(data.features, files)

@@ -36,6 +36,7 @@ from cxr_lightning.training.caching import train_from_features
 from cxr_lightning.training.optim import Optim, make_optimizer
 from cxr_lightning.training.poll import Poll
 from cxr_lightning.training.precision import stored_in
+from cxr_lightning.training.staging import stage_shards
 
 
 class StageModule(pl.LightningModule):
@@ -153,7 +154,9 @@ class StageModule(pl.LightningModule):
         if not self.compute.compile:  # the compiler joins the pieces itself
             fuse_adapters(model)
         set_up(model, self.compute, self.family)
-        train_from_features(self, model)  # last: it may take hours, and all else that can be refused is by now
+        # Last: these may take hours, and all else that can be refused is by now.
+        stage_shards(self.trainer.datamodule, self.trainer.local_rank, speaks=self.trainer.is_global_zero)
+        train_from_features(self, model)
         self.model = model
         self.train()  # the trainer leaves modules as it finds them, and the base came in evaluation mode
         # Only now is it known what an image costs, and how many rows a step needs; the engine has to know it.

@@ -13,6 +13,7 @@ from cxr_lightning.shards.index import read_index
 from cxr_lightning.shards.splitindex import ChecksumError
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.cache import RunCache
+from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import Order
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.sets import ShardSet, ShardSets
@@ -101,3 +102,16 @@ def test_runs_lie_inside_shards_and_cover_them(shards):
         assert [first for first, _ in rows] == [0, *(last for _, last in rows[:-1])]
         order = Order(samples.lengths, 0, run)
         assert [first for first, _ in rows] == order.run_first_R.tolist()
+
+
+def test_staged_from_a_bucket_each_byte_comes_once_and_none_later(bucket, shards, tmp_path):
+    data = ShardDataModule(URL, global_batch=8, cache=str(tmp_path / "cache"), stage_to=str(tmp_path / "scratch"))
+    assert data.staging is not None
+    before, size = bucket.passed, sum(source.shard["bytes"] for source in data.sources())
+    assert data.staging.fill(data.sources(), lambda _: None, lambda: None) == size
+    data.read_staged()
+    assert bucket.passed - before < 1.3 * size
+    before = bucket.passed
+    there, here = ShardReader(read_index(shards).split("train")), data.reader("train")
+    assert all(here[number] == there[number] for number in range(len(here)))
+    assert (data.cache, bucket.passed) == (None, before)
