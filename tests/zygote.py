@@ -4,15 +4,16 @@ python -m tests.zygote reads requests as lines of JSON and answers each with a l
 {"start": [arguments of cxr fit], "ranks": 2, "log": "FILE", "seen": "FOLDER",
  "apart": {"1": [more arguments of rank 1]},
  "die": {"at": "publish", "call": 3, "rank": 0}, "signal": {"at": "step", "call": 3, "rank": 1, "number": 12},
- "full": {"rank": 1, "bytes": 9000}}
+ "full": {"rank": 1, "bytes": 9000}, "faults": [["poison", {"rank": 1, "steps": [3]}]]}
   -> {"group": 1234}: a process group of that many ranks. `seen` asks for the keys of every step's samples, `die` for
   SIGKILL to all ranks at the n-th call of a function, `signal` for another signal to one rank there, `full` for no room
-  for larger files.
+  for larger files, `faults` for functions of tests/training/faults.py.
 {"wait": 1234} -> {"codes": [0, 0]}
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -108,6 +109,8 @@ def _become_rank(request: dict, rank: int, port: int) -> None:
             _call_at(*DEATHS[death["at"]], death["call"], lambda: os.killpg(os.getpgid(0), signal.SIGKILL))
         if told and told["rank"] == rank:
             _call_at(*DEATHS[told["at"]], told["call"], lambda: os.kill(os.getpid(), told["number"]))
+        for name, options in request.get("faults", []):
+            getattr(importlib.import_module("tests.training.faults"), name)(rank, **options)
         from cxr_lightning.training.fit import fit
 
         fit([*request["start"], *request.get("apart", {}).get(str(rank), [])])
@@ -163,8 +166,6 @@ def _note_phase(folder: Path, rank: int) -> None:
 
 
 def _call_at(module: str, name: str, call: int, happens: Callable[[], None]) -> None:
-    import importlib
-
     try:
         owner = importlib.import_module(module)
     except ModuleNotFoundError:
@@ -195,6 +196,7 @@ def main() -> None:
     import cxr_lightning.training.instruction
     import cxr_lightning.training.zero  # noqa: F401
 
+    importlib.import_module("deepspeed.runtime.zero.muon.original_muon")  # a compiler, which the first engine imports
     groups: dict[int, list[int]] = {}
     for line in sys.stdin:
         request = json.loads(line)

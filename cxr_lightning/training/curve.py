@@ -1,10 +1,12 @@
-"""`metrics.jsonl`: one line a logged step, each step once, also in a run that was killed and went on."""
+"""`metrics.jsonl` and its like: one line a logged step, each step once, also in a run that was killed and went on."""
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -12,6 +14,27 @@ log = logging.getLogger(__name__)
 
 class MetricsError(ValueError):
     """A line of a run's metrics.jsonl, other than its last, is no record of a step."""
+
+
+def append(file: Path, lines: Sequence[str]) -> None:
+    """Adds lines, whole or not at all: half a line, left by a disk that is full, would spoil the next one too.
+
+    Raises:
+        OSError: If they could not be written; the file is as it was.
+    """
+    data = "".join(f"{line}\n" for line in lines).encode()
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            written = os.write(descriptor, data)
+            if written < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def rewind(file: Path, step: int) -> None:

@@ -23,6 +23,7 @@ from cxr_lightning.stream.order import BatchArithmeticError, accumulation
 from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.monitor import Monitor
+from cxr_lightning.training.nonfinite import Nonfinite
 from cxr_lightning.training.panels import Panels
 from cxr_lightning.training.pausing import Pausing, outcome
 from cxr_lightning.training.preemption import Leaving, Preemption, leave
@@ -98,6 +99,7 @@ class FitCli(LightningCLI):
             help="First and last step to trace, as in 20:22; the trace comes under RUN/profile.",
         )
         parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run", "validate"}, instantiate=False)
+        parser.add_class_arguments(Nonfinite, "nonfinite", skip={"run", "monitor"}, instantiate=False)
         parser.add_class_arguments(Preemption, "preemption", skip={"run", "saving", "validate"}, instantiate=False)
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
@@ -144,6 +146,7 @@ class FitCli(LightningCLI):
         saving = SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict())
         callbacks = [
             Record(run, self.parser.dump(self.config, skip_validation=True)),
+            Nonfinite(run, monitor, **self.config.nonfinite.as_dict()),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
             monitor,
             Progress(monitor),

@@ -48,7 +48,9 @@ class Monitor(pl.Callback):
         self.window = Window()
         self.shown: dict[str, float] = {}
         """What stands beside the progress bar."""
-        self._waited_before = 0.0
+        self.more: dict[str, float] = {}
+        """What others have logged with the training figures."""
+        self._waited_before = self._supervised_before = 0.0
         self._rates: dict[str, float] = {}
         self._logged_at = self._paused_at = time.perf_counter()
         self._before = Window()
@@ -103,6 +105,8 @@ class Monitor(pl.Callback):
         """Counts what the batch holds, and remembers the rates: after the step they are already the next one's."""
         self.window.count(batch)
         if batch_idx % trainer.accumulate_grad_batches == 0:
+            self._losses.mark()
+            self._supervised_before = self.window.supervised
             self.window.supervised += batch["supervised_in_step"]
             if self._logs(trainer, trainer.global_step + 1):
                 self._rates = rates(trainer.optimizers[0].param_groups)
@@ -110,8 +114,11 @@ class Monitor(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Logs at the end of every n-th optimizer step, and of the last."""
+        """Logs at the end of every n-th optimizer step, and of the last; a skipped step has no loss."""
         self._losses.add(outputs, batch)
+        if stepped(trainer, batch_idx) and getattr(trainer.strategy, "skipped", False):
+            self._losses.back()
+            self.window.supervised = self._supervised_before
         if stepped(trainer, batch_idx) and (trainer.is_last_batch or self._logs(trainer, trainer.global_step)):
             self._log(trainer, pl_module)
 
@@ -162,8 +169,8 @@ class Monitor(pl.Callback):
         metrics |= self._by_set("train", self._before.plus(total)) | self._rates | self._use(total, seconds)
         self._before = Window()
         norm = trainer.strategy.grad_norm() if hasattr(trainer.strategy, "grad_norm") else None
-        metrics |= {} if norm is None else {"train/grad_norm": norm}
-        metrics |= memory(pl_module.device)
+        metrics |= {} if norm is None or not math.isfinite(norm) else {"train/grad_norm": norm}
+        metrics |= memory(pl_module.device) | self.more
         pace = (now - self._began) / max(trainer.global_step - self._first, 1)
         metrics["time/left_s"] = pace * (self._steps - trainer.global_step)
         self._ends = now + metrics["time/left_s"]
@@ -209,8 +216,8 @@ def figures(total: Window, seconds: float, ranks: int, before: Window | None = N
             counts, and not to the speed.
     """
     counted = total if before is None else before.plus(total)
-    return {
-        "train/loss": counted.loss_sum / max(counted.supervised, 1),
+    losses = {"train/loss": counted.loss_sum / counted.supervised} if counted.supervised else {}
+    return losses | {
         "speed/samples_per_s": total.samples / seconds,
         "speed/supervised_tokens_per_s": total.supervised / seconds,
         "speed/tokens_per_s": total.tokens / seconds,

@@ -5,6 +5,7 @@ A stage is a loss, a trainable set and a kind of text; `AlignmentModule` and `In
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -227,7 +228,9 @@ class StageModule(pl.LightningModule):
         # Divided out again on the way to the gradient: ranks once (their mean), accumulation twice (by Lightning's loop
         # and by DeepSpeed's engine).
         averaged_over = self.trainer.world_size * self.trainer.accumulate_grad_batches**2
-        loss = losses.sum * (averaged_over / self._step_tokens.clamp(min=1))
+        scale = averaged_over / self._step_tokens.clamp(min=1)
+        # A loss that is not finite makes the gradient so; its norm is over all ranks, and tells them all (`Nonfinite`).
+        loss = losses.sum * scale.where(losses.sum.detach().isfinite(), math.nan)
         return {"loss": loss, "loss_sum": losses.sum.detach(), "each_S": losses.each_S}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:

@@ -118,6 +118,7 @@ class LossSums:
         self._sets = sets if sets > 1 else 0
         self._values_V = torch.zeros(3 + self._sets, dtype=torch.float64, device=device)
         self._supervised_K = np.zeros(self._sets)
+        self.mark()
 
     def add(self, outputs: Mapping[str, Any], batch: Batch) -> None:
         """Adds a micro-batch without waiting for its loss.
@@ -147,6 +148,16 @@ class LossSums:
         mine = Window(loss_sum=loss, patches=patches, patch_squares=squares)
         mine.loss_sum_K, mine.supervised_K = by_set, self._supervised_K.tolist()
         return window.plus(mine)
+
+    def mark(self) -> None:
+        """Remembers where the sums stand, without waiting for them."""
+        self._marked = self._values_V.clone(), self._supervised_K.copy()
+
+    def back(self) -> None:
+        """Forgets what was added since `mark`."""
+        values_V, supervised_K = self._marked
+        self._values_V.copy_(values_V)
+        self._supervised_K[:] = supervised_K
 
     def clear(self) -> None:
         """Begins anew."""

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,6 +127,8 @@ class ZeroStrategy(DeepSpeedStrategy):
         partition.require_known(engine.optimizer)
         partition.forget_first_step(engine)
         engine.clip_fp32_gradients = partial(_clip, engine)  # which stage 0 uses in float32, and forgets the norm
+        if isinstance(engine.optimizer, torch.optim.Optimizer):
+            _skip_what_is_not_finite(engine)
         return engine, zero_optimizer
 
     def _fit_buckets(self, learning: int) -> None:
@@ -140,6 +142,11 @@ class ZeroStrategy(DeepSpeedStrategy):
         """Returns the norm of all gradients of the last step, before clipping."""
         norm = self.deepspeed_engine.get_global_grad_norm()
         return None if norm is None else float(norm)
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the last step changed nothing, since a gradient of some rank was not finite; all ranks know alike."""
+        return not self.deepspeed_engine.was_step_applied()
 
     @property
     def writer(self) -> Writer:
@@ -264,6 +271,24 @@ class ZeroStrategy(DeepSpeedStrategy):
 def _clip(engine: Any) -> None:
     learning = [parameter for parameter in engine.module.parameters() if parameter.requires_grad]
     engine._global_grad_norm = torch.nn.utils.clip_grad_norm_(learning, engine.gradient_clipping())
+
+
+def _skip_what_is_not_finite(engine: Any) -> None:
+    """Has stage 0 in float32, which is torch's optimizer itself, skip a step as DeepSpeed's other optimizers do.
+
+    Its gradients are averaged over the ranks by then, so all ranks have the same norm.
+    """
+    optimizer, step = engine.optimizer, engine.optimizer.step
+
+    @wraps(step)  # with the marks that learning-rate schedules look for
+    def step_if_finite(*args: Any, **kwargs: Any) -> Any:
+        if not engine.gradient_clipping():
+            learning = [parameter for parameter in engine.module.parameters() if parameter.grad is not None]
+            engine._global_grad_norm = torch.nn.utils.get_total_norm([each.grad for each in learning])
+        optimizer.overflow = not bool(engine._global_grad_norm.isfinite())  # by this the engine knows
+        return None if optimizer.overflow else step(*args, **kwargs)
+
+    optimizer.step = step_if_finite
 
 
 def _handfuls(names: list[str], parameters: dict[str, Any]) -> Iterator[list[str]]:

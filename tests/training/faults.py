@@ -1,0 +1,42 @@
+"""What goes wrong in the ranks of a test, by the test's wish: see `tests.zygote`. Nothing of it is in the package."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+
+def _at_step(happens: Callable[[Any, Any], Any], steps: list[int]) -> None:
+    """Has something happen to the batch of some steps, counted from 1, before it is computed on."""
+    from cxr_lightning.training.stage import StageModule
+
+    train = StageModule.training_step
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.trainer.global_step + 1 in steps:
+            happens(self, batch)
+        return train(self, batch, batch_idx)
+
+    StageModule.training_step = training_step
+
+
+def poison(rank: int, on: int, steps: list[int], value: float = math.nan) -> None:
+    """Puts a number that is none into a pixel of the first image."""
+
+    def happens(module: Any, batch: Any) -> None:
+        batch["inputs"]["pixel_values"][0, 0, 0, 0] = value
+
+    if rank == on:
+        _at_step(happens, steps)
+
+
+def spoil(rank: int, on: int, steps: list[int]) -> None:
+    """Makes a gradient infinite whose loss is not."""
+
+    def happens(module: Any, batch: Any) -> None:
+        learning = next(each for each in module.model.parameters() if each.requires_grad)
+        hook = learning.register_hook(lambda gradient: (hook.remove(), gradient + math.inf)[1])
+
+    if rank == on:
+        _at_step(happens, steps)
