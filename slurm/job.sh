@@ -2,6 +2,7 @@
 
 set -euo pipefail
 source slurm/site.sh
+unset SLURM_GPUS_PER_NODE # srun would ask for what the script says, also where --gres gave the job fewer
 
 # One task a GPU. A rank that dies ends the whole step, instead of leaving the others to wait for it.
 tasks() {

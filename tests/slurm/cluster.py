@@ -43,7 +43,7 @@ SlurmctldPort={port}
 SlurmUser=root
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=5
+AuthInfo=socket={folder}/munge/socket,cred_expire=3
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -138,6 +138,10 @@ class Cluster:
         """Returns what the controller knows about a job (JobState, NodeList, ExitCode ...)."""
         words = self.call("scontrol", "--oneliner", "show", "job", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def state(self, node: str) -> str:
+        """Returns what the controller knows about a node (idle, allocated, down ...)."""
+        return self.call("sinfo", "--noheader", "--partition=main", f"--nodes={node}", "--format=%T")
 
     def wait(self, number: str, timeout: float) -> dict[str, str]:
         """Waits for a job's end, whatever it is, and returns what is known about it."""

@@ -6,15 +6,16 @@ import json
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cxr_lightning.checkpoint.attempts import Attempt, attempts
-from cxr_lightning.checkpoint.runs import checkpoint_folder
+from cxr_lightning.checkpoint.runs import checkpoint_folder, newest_checkpoint, step_of
 from tests.slurm.cluster import Cluster, until
-from tests.slurm.jobs import ended_well, submit
+from tests.slurm.jobs import ROOT, ended_well, submit
 
 pytestmark = [pytest.mark.slurm, pytest.mark.ranks, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -47,12 +48,15 @@ def trained(run: Path, attempt: int, steps: int) -> None:
         lines = (run / "metrics.jsonl").read_text().splitlines()
         return bool(lines) and json.loads(lines[-1])["step"] >= begun[attempt - 1].step + steps
 
-    until(ready, 150, f"attempt {attempt} made no {steps} steps: {tail(run)}")
+    try:
+        until(ready, 150, f"attempt {attempt} made no {steps} steps")
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}: {tail(run)}") from None
 
 
 def tail(run: Path) -> str:
-    log = Path(f"{run}.log")
-    return log.read_text()[-3000:] if log.exists() else "no log"
+    told = [Path(f"{run}.log"), run / "attempts.jsonl"]
+    return "\n".join(path.read_text()[-4000:] for path in told if path.exists())
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +80,22 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
     def preempt() -> None:
         slurm.call("sbatch", "--partition=high", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
 
-    def kill_a_rank() -> None:
-        for pid in slurm.processes("node2", "fit", "--run"):
-            os.kill(pid, signal.SIGKILL)
+    def kill(*nodes: str) -> None:
+        for pid in [pid for node in nodes for pid in slurm.processes(node, "fit", str(run))]:
+            if Path(f"/proc/{pid}/exe").resolve().name.startswith("python"):
+                os.kill(pid, signal.SIGKILL)
 
     def lose_a_node() -> None:
         slurm.lose("node2")
-        until(lambda: slurm.job(job)["JobState"] != "RUNNING", 60, "Slurm did not see that the node was lost")
+        until(lambda: slurm.state("node2").startswith("down"), 60, "Slurm did not see that the node was lost")
         slurm.boot("node2")
 
     disturbances: list[tuple[str, Callable[[], object]]] = [
         ("a signal to make room (USR1 or USR2)", lambda: slurm.call("scancel", "--signal=USR1", job)),
         ("SIGTERM", lambda: slurm.call("scancel", "--signal=TERM", job)),
         ("a signal to make room (USR1 or USR2)", preempt),
-        ("", lambda: slurm.call("scancel", "--signal=KILL", job)),
-        ("", kill_a_rank),
+        ("SIGTERM", lambda: slurm.call("scontrol", "requeue", job)),
+        ("", lambda: kill("node2")),
         ("", lose_a_node),
     ]
     for attempt, (_, disturb) in enumerate(disturbances, start=1):
@@ -104,3 +109,48 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
     for (reason, _), each, after in zip(disturbances, told, told[1:], strict=False):
         assert reason in each.reason
         assert after.step > each.step, "every attempt gained steps"
+
+
+def test_a_run_changes_its_nodes_and_leaves_before_its_time_limit(
+    slurm: Cluster, whole: Path, given: list[str], tmp_path: Path
+):
+    run = tmp_path / "run"
+    two = submit(slurm, 1, run, given)
+    trained(run, 1, 15)
+    slurm.call("scancel", two)
+    assert slurm.wait(two, 60)["JobState"] == "CANCELLED"
+    first = attempts(run)[-1]
+    assert first.reason.endswith("SIGTERM"), tail(run)
+    assert step_of(newest_checkpoint(run)) > 15, "saved when it was cancelled, and for a user who wants it to end"
+    assert slurm.job(two)["Restarts"] == "0"
+
+    # On one node, with a minute that it knows of: Slurm is told to send nothing.
+    one_node = ("--nodes=1", "--ntasks-per-node=2", "--time=1", "--signal=CONT@1")
+    one = submit(slurm, 1, run, [*given, "--preemption.before_limit_s", "52"], *one_node)
+    until(lambda: slurm.job(one)["Restarts"] == "1", 90, f"job {one} was not requeued before its limit")
+    slurm.call("scancel", one)
+    assert attempts(run)[-1].reason.endswith("the job's time limit"), tail(run)
+    assert newest_checkpoint(run) == checkpoint_folder(run, step_of(newest_checkpoint(run)))
+
+    ended_well(slurm, submit(slurm, 1, run, given), run)
+    assert_equal_ends(whole, run)
+    steps = [each.step for each in attempts(run)]
+    assert len(steps) == 3
+    assert steps == sorted(set(steps))
+
+
+def test_a_task_of_an_array_is_requeued_as_itself(slurm: Cluster, tmp_path: Path):
+    program = (
+        "from cxr_lightning.training.job import Job\n"
+        "job = Job.here()\n"
+        "if job.number.endswith('_1') and not job.restarts: job.requeue()"
+    )
+    script = tmp_path / "again.py"
+    script.write_text(program)
+    wrapped = f"--wrap={sys.executable} {script}"
+    array = slurm.call("sbatch", "--parsable", "--array=0-1", f"--chdir={ROOT}", "--output=/dev/null", wrapped)
+    until(lambda: slurm.job(f"{array}_1")["Restarts"] == "1", 60, "the task was not requeued")
+    # Slurm holds requeued tasks of an array back for two minutes, whatever cred_expire says.
+    slurm.call("scontrol", "update", f"JobId={array}_1", "StartTime=now")
+    assert slurm.wait(f"{array}_1", 60)["JobState"] == "COMPLETED"
+    assert slurm.wait(f"{array}_0", 60)["Restarts"] == "0"
