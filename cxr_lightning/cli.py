@@ -10,6 +10,7 @@ import inspect
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ VERBS: dict[str, Verb] = {
         "train a stage: language, projector alignment or instruction tuning",
         "cxr_lightning.training.fit",
         "fit",
+        parses=True,
+    ),
+    "sweep": Verb(
+        "try several learning rates or other options, on Slurm or here, and say which is best",
+        "cxr_lightning.cluster.sweeps.verb",
+        "sweep",
         parses=True,
     ),
     "requeue": Verb(
@@ -98,10 +105,7 @@ def run(args: Sequence[str]) -> int:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
-        if args[0] == "fit":  # before anything heavy is loaded: Slurm may signal a job that is still importing
-            from cxr_lightning.training.signals import listener
-
-            listener.listen()
+        _hear_signals(args[0])
         _call(args[0], verb, list(args[1:]))
     except KeyboardInterrupt:
         return 130
@@ -111,6 +115,20 @@ def run(args: Sequence[str]) -> int:
         print(f"cxr {args[0]}: {error}\n(CXR_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
         return 1
     return 0
+
+
+def _hear_signals(verb: str) -> None:
+    """Has a training note signals, before anything heavy is loaded: Slurm may signal a job that is still importing.
+
+    What else runs in a job has nothing to save, and USR1 or USR2 would end it for no gain.
+    """
+    if verb == "fit":
+        from cxr_lightning.training.signals import listener
+
+        listener.listen()
+    elif "SLURM_JOB_ID" in os.environ:
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _call(name: str, verb: Verb, args: list[str]) -> None:

@@ -65,6 +65,7 @@ class Preemption(pl.Callback):
         self.before_limit_s = before_limit_s
         self.job = Job.here()
         self._limit: float | None = None
+        self._began = False
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Takes the signals over from Lightning."""
@@ -82,6 +83,7 @@ class Preemption(pl.Callback):
             self._limit = None if self.job is None else self.job.ends()
             job, restart = ("", 0) if self.job is None else (self.job.number, self.job.restarts)
             attempts.begin(self.run, trainer.global_step, job, restart)
+            self._began = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
@@ -111,6 +113,12 @@ class Preemption(pl.Callback):
         wish = _first(wishes.tolist())
         if wish is not None and trainer.global_step < trainer.datamodule.steps:
             self._leave(trainer, wish, owes=True)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Writes down what ended the attempt, for `cxr requeue`; a run that leaves as asked does so itself."""
+        if self._began and not isinstance(exception, Leaving):
+            told = str(exception).partition("\n")[0]
+            attempts.end(self.run, f"{type(exception).__name__}: {told}")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """From here on Ctrl-C is heard at once."""
