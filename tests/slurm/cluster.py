@@ -34,8 +34,8 @@ CgroupAutomount=no
 CgroupMountpoint={folder}/cgroup
 """
 
-# cred_expire holds back a requeued job, by default for two minutes; KillWait likewise delays every scancel, and
-# SlurmdTimeout the news that a node is lost.
+# cred_expire holds back a requeued job, by default (and below 5) for two minutes; KillWait likewise delays every
+# scancel, and SlurmdTimeout the news that a node is lost.
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}({address})
@@ -43,7 +43,7 @@ SlurmctldPort={port}
 SlurmUser=root
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=3
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid

@@ -84,6 +84,8 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
         for pid in [pid for node in nodes for pid in slurm.processes(node, "fit", str(run))]:
             if Path(f"/proc/{pid}/exe").resolve().name.startswith("python"):
                 os.kill(pid, signal.SIGKILL)
+        before = int(slurm.job(job)["Restarts"])
+        until(lambda: int(slurm.job(job)["Restarts"]) > before, 30, "the job was not over and requeued")
 
     def lose_a_node() -> None:
         slurm.lose("node2")
@@ -104,7 +106,9 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
     ended_well(slurm, job, run)
     assert_equal_ends(whole, run)
     told: list[Attempt] = attempts(run)
-    assert [each.restart for each in told] == list(range(len(disturbances) + 1)), tail(run)
+    # A node that comes back may still be sent the end of the attempt that it lost, which then hits the next one.
+    assert len(told) > len(disturbances)
+    assert [each.restart for each in told] == list(range(len(told))), tail(run)
     assert {each.job for each in told} == {job}
     for (reason, _), each, after in zip(disturbances, told, told[1:], strict=False):
         assert reason in each.reason
@@ -150,7 +154,5 @@ def test_a_task_of_an_array_is_requeued_as_itself(slurm: Cluster, tmp_path: Path
     wrapped = f"--wrap={sys.executable} {script}"
     array = slurm.call("sbatch", "--parsable", "--array=0-1", f"--chdir={ROOT}", "--output=/dev/null", wrapped)
     until(lambda: slurm.job(f"{array}_1")["Restarts"] == "1", 60, "the task was not requeued")
-    # Slurm holds requeued tasks of an array back for two minutes, whatever cred_expire says.
-    slurm.call("scontrol", "update", f"JobId={array}_1", "StartTime=now")
     assert slurm.wait(f"{array}_1", 60)["JobState"] == "COMPLETED"
     assert slurm.wait(f"{array}_0", 60)["Restarts"] == "0"
