@@ -63,6 +63,12 @@ VERBS: dict[str, Verb] = {
         "requeue",
         parses=True,
     ),
+    "preflight": Verb(
+        "look at everything a training needs, on all its nodes, before it begins",
+        "cxr_lightning.cluster.preflight.verb",
+        "preflight",
+        parses=True,
+    ),
     "features": Verb(
         "compute a frozen vision tower's features once, for fits that read them",
         "cxr_lightning.training.features",
