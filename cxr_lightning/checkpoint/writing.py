@@ -7,8 +7,11 @@ rank is an error of all, so none waits for a rank that gave up.
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -25,6 +28,10 @@ log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 Files = Mapping[str, Callable[[Path], object]]
 """What a rank writes: for each file name, what writes it to a path."""
+
+
+_LISTED = 2
+_UNITS = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}
 
 
 class CheckpointNotWrittenError(OSError):
@@ -47,23 +54,34 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def write(self, final: Path, files: Files, after: Callable[[], None]) -> None:
+    @property
+    def begun(self) -> bool:
+        """Whether a checkpoint was begun in the background that nobody has waited for yet."""
+        return self._thread is not None
+
+    @property
+    def failed(self) -> BaseException | None:
+        """Why the checkpoint that was written in the background is not there; a rank may know before the others do."""
+        return self._error
+
+    def write(self, final: Path, files: Files, after: Callable[[], None], size: int = 0) -> None:
         """Writes a checkpoint, or begins to.
 
         Args:
             final: The checkpoint's folder; it appears complete or not at all.
             files: This rank's files.
             after: What rank 0 does once the checkpoint is there.
+            size: About how many bytes this rank's files have.
 
         Raises:
             CheckpointNotWrittenError: If this checkpoint, or the one before it in the background, failed on any rank.
         """
         self.wait()
         if not self.background:
-            self._write(final, files, after)
+            self._write(final, files, after, size)
             return
         # A daemon: should the process have to end while a rank is lost, nothing waits for the unfinished folder.
-        self._thread = threading.Thread(target=self._guarded, args=(final, files, after), daemon=True)
+        self._thread = threading.Thread(target=self._guarded, args=(final, files, after, size), daemon=True)
         self._thread.start()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -84,26 +102,31 @@ class Writer:
                 gather("", self._group)
             raise error
 
-    def _guarded(self, final: Path, files: Files, after: Callable[[], None]) -> None:
+    def _guarded(self, final: Path, files: Files, after: Callable[[], None], size: int) -> None:
         try:
-            self._write(final, files, after)
+            self._write(final, files, after, size)
         except BaseException as error:  # handed to the training thread, which asks before the next checkpoint
-            told = error if isinstance(error, CheckpointNotWrittenError) else _not_written(f"{error}")
+            told = error if isinstance(error, CheckpointNotWrittenError) else _not_written(final, f"{error}")
             self._error = told
 
-    def _write(self, final: Path, files: Files, after: Callable[[], None]) -> None:
+    def _write(self, final: Path, files: Files, after: Callable[[], None], size: int) -> None:
         partial = final.with_name(final.name + ".partial")
         try:
-            self.agree(lambda: _empty(partial) if self.rank == 0 else None)
-            entries = gather(self.agree(lambda: _write_files(partial, files)), self._group)
-            self.agree(lambda: _finish(partial, final, entries, after) if self.rank == 0 else None)
+            self.agree(final, lambda: _empty(partial) if self.rank == 0 else None, size)
+            entries = gather(self.agree(final, lambda: _write_files(partial, files), size), self._group)
+            self.agree(final, lambda: _finish(partial, final, entries, after) if self.rank == 0 else None, size)
         except CheckpointNotWrittenError:
             if self.rank == 0:
                 shutil.rmtree(partial, ignore_errors=True)  # a full disk should not stay full of half a checkpoint
             raise
 
-    def agree(self, action: Callable[[], _Result]) -> _Result:
+    def agree(self, final: Path, action: Callable[[], _Result], size: int = 0) -> _Result:
         """Does something on every rank and returns this rank's result; what failed on one fails on each.
+
+        Args:
+            final: The checkpoint that it is for.
+            action: What to do.
+            size: About how many bytes this rank writes.
 
         Raises:
             CheckpointNotWrittenError: If it failed on any rank.
@@ -112,10 +135,11 @@ class Writer:
         try:
             result = action()
         except Exception as error:
-            failure = f"rank {self.rank}: {type(error).__name__}: {error}"
+            failure = f"rank {self.rank} on {socket.gethostname()}: {error}{_room(final, error)}"
         failures = [each for each in gather(failure, self._group) if each]
         if failures:
-            raise _not_written("; ".join(failures))
+            more = f"; and {len(failures) - _LISTED} more ranks" if len(failures) > _LISTED else ""
+            raise _not_written(final, "; ".join(failures[:_LISTED]) + more, sum(gather(size, self._group)))
         return cast(_Result, result)
 
 
@@ -133,11 +157,30 @@ def gather(mine: _Result, group: Any = None) -> list[_Result]:
     return everyones
 
 
-def _not_written(why: str) -> CheckpointNotWrittenError:
+def _not_written(final: Path, why: str, size: int = 0) -> CheckpointNotWrittenError:
+    needed = f" of {_amount(size)}" if size else ""
     return CheckpointNotWrittenError(
-        f"The checkpoint was not written ({why}). Earlier ones are as they were. "
-        "Remedy: make room or mend the file system, then go on with --ckpt_path last."
+        f"The checkpoint {final}{needed} was not written ({why}). Earlier ones are as they were. Remedy: make room (a "
+        "lower --checkpoint.keep needs less) or mend the file system; a run that ended goes on with --ckpt_path last."
     )
+
+
+def _room(final: Path, error: Exception) -> str:
+    """Returns how much room there is, where that is what lacks; before half a checkpoint is deleted again."""
+    told = re.search(r"\(os error (\d+)\)", str(error))  # of safetensors, whose errors are no OSError
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    if number not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    try:
+        free = shutil.disk_usage(final.parent).free
+    except OSError:
+        return ""
+    return f"; {_amount(free)} are free there" + (", but a quota is used up" if number == errno.EDQUOT else "")
+
+
+def _amount(size: int) -> str:
+    unit = next((unit for unit in ("TB", "GB", "MB") if size >= _UNITS[unit]), "kB")
+    return f"{size / _UNITS[unit]:,.1f} {unit}"
 
 
 def _empty(folder: Path) -> None:

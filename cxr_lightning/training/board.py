@@ -7,6 +7,7 @@ the tab reads it from the curves, hence it is right for running and for killed r
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from torch.utils.tensorboard.writer import FileWriter
 
 from cxr_lightning.model.families import ROLES
+from cxr_lightning.training.events import FOLDER, Events
 from cxr_lightning.training.window import set_names
 
 _SUFFIX = ".hparams"
@@ -33,17 +35,21 @@ class Board(pl.Callback):
     """
 
     def __init__(self, run: str) -> None:
-        self.folder = Path(run) / "tensorboard"
+        self.folder = Path(run) / FOLDER
         self._writer: FileWriter | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Writes the choices; of a run that goes on, tells TensorBoard which steps are made again."""
         if not trainer.is_global_zero:
             return
+        for logger in trainer.loggers:
+            if isinstance(logger, Events):
+                logger.begun = True
         if trainer.global_step:
             again = Event(session_log=SessionLog(status=SessionLog.START))
             for logger in trainer.loggers:
-                logger.experiment._get_file_writer().add_event(again, trainer.global_step + 1)
+                writer: Any = logger.experiment
+                writer._get_file_writer().add_event(again, trainer.global_step + 1)
         for earlier in self.folder.glob(f"*{_SUFFIX}"):
             earlier.unlink()
         chosen = choices(trainer, pl_module)
@@ -65,11 +71,13 @@ class Board(pl.Callback):
         self._end(api_pb2.STATUS_FAILURE)
 
     def _end(self, status: int) -> None:
-        if self._writer is not None:
-            end = SessionEndInfo(status=status, end_time_secs=time.time())
+        if self._writer is None:
+            return
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        with contextlib.suppress(OSError):  # on a full disk; nothing else is to be kept from its end
             self._write(metadata.SESSION_END_INFO_TAG, session_end_info=end)
             self._writer.close()
-            self._writer = None
+        self._writer = None
 
     def _write(self, tag: str, **content: Any) -> None:
         assert self._writer is not None

@@ -16,6 +16,32 @@ class MetricsError(ValueError):
     """A line of a run's metrics.jsonl, other than its last, is no record of a step."""
 
 
+class Journal:
+    """A file of lines that a full disk may keep waiting: what cannot be written now is written with the next line.
+
+    Args:
+        file: Where to.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._waiting: list[str] = []
+
+    def add(self, *lines: str) -> None:
+        """Writes lines, and those that wait."""
+        begins = not self._waiting
+        self._waiting += lines
+        if not self._waiting:
+            return
+        try:
+            append(self.file, self._waiting)
+        except OSError as error:
+            if begins:
+                log.warning("%s cannot be written (%s); its lines are kept until it can", self.file, error)
+            return
+        self._waiting = []
+
+
 def append(file: Path, lines: Sequence[str]) -> None:
     """Adds lines, whole or not at all: half a line, left by a disk that is full, would spoil the next one too.
 

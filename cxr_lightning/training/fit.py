@@ -10,7 +10,6 @@ from typing import Any
 
 from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
@@ -22,6 +21,7 @@ from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import BatchArithmeticError, accumulation
 from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
+from cxr_lightning.training.events import Events
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.nonfinite import Nonfinite
 from cxr_lightning.training.panels import Panels
@@ -161,7 +161,7 @@ class FitCli(LightningCLI):
         return super().instantiate_trainer(
             check_val_every_n_epoch=None,
             val_check_interval=NEVER,  # until `validate` says so
-            logger=TensorBoardLogger(run, name="", version="tensorboard"),
+            logger=Events(run),
             callbacks=callbacks,
             plugins=cluster_plugins() or None,
             default_root_dir=run,

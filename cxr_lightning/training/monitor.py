@@ -21,7 +21,7 @@ import torch
 from cxr_lightning.model.flops import ModelFlops, model_flops
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.counters import stepped
-from cxr_lightning.training.curve import rewind
+from cxr_lightning.training.curve import Journal, rewind
 from cxr_lightning.training.memory import memory
 from cxr_lightning.training.peak import peak_flops
 from cxr_lightning.training.window import LossSums, Window, set_names
@@ -45,6 +45,7 @@ class Monitor(pl.Callback):
     def __init__(self, run: str, quarantine: Quarantine | None = None) -> None:
         self.quarantine = quarantine
         self.file = Path(run) / "metrics.jsonl"
+        self._journal = Journal(self.file)
         self.window = Window()
         self.shown: dict[str, float] = {}
         """What stands beside the progress bar."""
@@ -69,6 +70,7 @@ class Monitor(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Saves the window that is open, so that the next logged figures are over all of it."""
+        self._journal.add()
         counted = self._before.plus(self._losses.read(self.window).over_ranks(pl_module.device))
         checkpoint[_STATE] = {**asdict(counted), "waited": 0.0}
         checkpoint[_BEST] = None if self._best == math.inf else self._best
@@ -201,8 +203,7 @@ class Monitor(pl.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step)
         if trainer.is_global_zero:
-            with self.file.open("a") as file:
-                file.write(json.dumps({"step": trainer.global_step, **metrics}) + "\n")
+            self._journal.add(json.dumps({"step": trainer.global_step, **metrics}))
 
 
 def figures(total: Window, seconds: float, ranks: int, before: Window | None = None) -> dict[str, float]:

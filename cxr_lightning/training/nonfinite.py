@@ -1,8 +1,8 @@
 """Steps whose loss or gradient is not finite: skipped on every rank alike, counted, their samples named, and bounded.
 
 The gradient's norm is over all ranks, so all know without asking whether a step counts (`ZeroStrategy.skipped`). A
-skipped step leaves weights and optimizer state as they were, to the bit; stream and learning rate go on. Only when one is
-skipped do the ranks tell one another whose loss it was.
+skipped step leaves weights and optimizer state as they were, to the bit; stream and learning rate go on. Only then do
+the ranks tell one another whose loss it was.
 """
 
 # Shapes: S supervised tokens of a micro-batch, sample after sample.
@@ -24,7 +24,7 @@ from rich.console import Console
 from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.counters import stepped
-from cxr_lightning.training.curve import append, rewind
+from cxr_lightning.training.curve import Journal, rewind
 from cxr_lightning.training.monitor import Monitor
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Nonfinite(pl.Callback):
         if in_a_row < 0 or in_all < 0:
             raise ValueError(f"--nonfinite.in_a_row {in_a_row}, --nonfinite.in_all {in_all}: must be 0 or more")
         self.file, self.monitor = Path(run) / NAME, monitor
+        self._journal = Journal(self.file)
         self.most_in_a_row, self.most_in_all = (0, 0) if then == "stop" else (in_a_row, in_all)
         self.in_a_row = self.in_all = 0
         self._step: list[tuple[list[str], list[int], Any]] = []
@@ -143,7 +144,7 @@ class Nonfinite(pl.Callback):
         keys = sorted(each for micro in everyones for each in micro.keys)
         bad = sorted(each for micro in everyones for each in micro.bad)
         line = {"step": trainer.global_step, "ranks": culprits, "bad": bad, "keys": keys}
-        append(self.file, [json.dumps(line)])
+        self._journal.add(json.dumps(line))
         log.warning("step %d skipped: %s", trainer.global_step, _why(everyones))
 
     def _require_few(self, trainer: pl.Trainer, everyones: list[Micro]) -> None:

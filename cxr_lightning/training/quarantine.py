@@ -18,7 +18,7 @@ import torch
 from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.stream.skipped import Skipped, allowed
-from cxr_lightning.training.curve import rewind
+from cxr_lightning.training.curve import Journal, rewind
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Quarantine(pl.Callback):
 
     def __init__(self, run: str) -> None:
         self.file = Path(run) / NAME
+        self._journal = Journal(self.file)
         self.skips = 0
         """How often a sample was left out, over all ranks; a bad one once an epoch."""
         self.bad: dict[str, set[int]] = {}
@@ -125,9 +126,7 @@ class Quarantine(pl.Callback):
 
     def _write(self, seen: list[_Seen]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"step": step, **each._asdict()}) for step, each in seen]
-        with self.file.open("a") as file:
-            file.write("".join(f"{line}\n" for line in lines))
+        self._journal.add(*(json.dumps({"step": step, **each._asdict()}) for step, each in seen))
 
     def _warn(self, new: list[Skipped]) -> None:
         for each in new[:_WARNED_AT_ONCE]:

@@ -163,8 +163,8 @@ class ZeroStrategy(DeepSpeedStrategy):
         """
         final = Path(self.broadcast(str(filepath)))
         self.writer.wait()  # what it writes is about to be overwritten
-        files = self.writer.agree(lambda: self._files(checkpoint))
-        self.writer.write(final, files, self.after_saving)
+        files, size = self.writer.agree(final, lambda: self._files(checkpoint))
+        self.writer.write(final, files, self.after_saving, size)
 
     def finish_saving(self, seconds: float | None = None) -> None:
         """Waits for the checkpoint that is being written in the background, if there is one.
@@ -175,11 +175,22 @@ class ZeroStrategy(DeepSpeedStrategy):
         if self._writer is not None:
             self._writer.wait(seconds)
 
-    def _files(self, checkpoint: dict[str, Any]) -> Files:
-        """Copies what this rank saves, so that training may go on, and returns how to write it."""
+    @property
+    def saving(self) -> bool:
+        """Whether a checkpoint was begun in the background that nobody has waited for yet."""
+        return self._writer is not None and self._writer.begun
+
+    @property
+    def saving_failed(self) -> BaseException | None:
+        """Why the checkpoint that was written in the background is not there, as far as this rank knows."""
+        return None if self._writer is None else self._writer.failed
+
+    def _files(self, checkpoint: dict[str, Any]) -> tuple[Files, int]:
+        """Copies what this rank saves, so that training may go on, and returns how to write it, and its bytes."""
         module: Any = self.lightning_module
         tensors = self._copy_weights()
         files: dict[str, Callable[[Path], object]] = {}
+        size = sum(tensor.nbytes for tensor in tensors.values())
         if self.is_global_zero:
             base, lora = module.base_fingerprint, module.lora_settings()
             where = position.text(self._position(checkpoint))
@@ -190,7 +201,8 @@ class ZeroStrategy(DeepSpeedStrategy):
             partition.make_state(self.deepspeed_engine, names)
             held = [fragment.copy(self._copies) for fragment in partition.fragments(self.deepspeed_engine, names)]
             files[optimizer.file_name(self.global_rank, self.world_size)] = lambda path: optimizer.save(path, held)
-        return files
+            size += sum(tensor.nbytes for fragment in held for tensor in fragment.tensors.values())
+        return files, size
 
     def _copy_weights(self) -> dict[str, Tensor]:
         """Returns on rank 0 a copy of everything that differs from the base, else nothing.

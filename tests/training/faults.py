@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -40,3 +43,21 @@ def spoil(rank: int, on: int, steps: list[int]) -> None:
 
     if rank == on:
         _at_step(happens, steps)
+
+
+def fill(rank: int, on: int, folder: str, full: int, after: str, free: int | None = None) -> None:
+    """Fills a disk to its last byte at a step, once a checkpoint is there, and makes room again at another."""
+    ballast = Path(folder) / "ballast"
+
+    def happens(module: Any, batch: Any) -> None:
+        if module.trainer.global_step + 1 == free:
+            ballast.unlink(missing_ok=True)
+            return
+        while not Path(after).exists():  # it is written in the background
+            time.sleep(0.01)
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1000))
+
+    if rank == on:
+        _at_step(happens, [step for step in (full, free) if step is not None])
