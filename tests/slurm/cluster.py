@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.slurm.accounting import Accounting
+
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 """Daemons live where an ordinary user's PATH does not look."""
 
@@ -63,7 +65,6 @@ SlurmdTimeout=10
 MinJobAge=3600
 JobRequeue=1
 SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=2
-AccountingStorageType=accounting_storage/none
 PlugStackConfig=/dev/null
 GresTypes=gpu
 PreemptType=preempt/partition_prio
@@ -108,17 +109,20 @@ class Cluster:
         folder: Configuration, logs and state.
         nodes: Number of nodes, named node1, node2 ...
         gpus: Pretended GPUs of each node.
+        accounting: Whether slurmdbd records its jobs.
     """
 
     folder: Path
     nodes: int = 2
     gpus: int = 8
+    accounting: bool = False
     daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.name = f"cxr{os.getpid()}"
+        self.name = f"cxr{os.getpid()}{'a' * self.accounting}"  # beside one without it, in one test session
         self.subnet = _free_subnet()
         self.names = [f"node{number}" for number in range(1, self.nodes + 1)]
+        self._records: Accounting | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -160,9 +164,11 @@ class Cluster:
         key.touch(0o600)
         key.write_bytes(os.urandom(1024))
         files = [f"--{name}={self.folder}/munge/{name}" for name in ("socket", "pid-file", "log-file", "seed-file")]
-        self._start("munged", "munged", "--foreground", "--force", f"--key-file={key}", *files)
+        self.start("munged", "munged", "--foreground", "--force", f"--key-file={key}", *files)
         until((self.folder / "munge" / "socket").exists, 10, "munged did not start")
-        self._start("slurmctld", "slurmctld", "-D", "-f", str(self.folder / "slurm.conf"))
+        if self._records is not None:
+            self._records.up(self)
+        self.start("slurmctld", "slurmctld", "-D", "-f", str(self.folder / "slurm.conf"))
         for name in self.names:
             self.boot(name)
         until(self._idle, 40, "the nodes did not come up")
@@ -171,7 +177,7 @@ class Cluster:
         """Starts a node, or starts it again after it was lost."""
         (self.folder / "spool" / name).mkdir(exist_ok=True)
         own = ["ip", "netns", "exec", self._netns(name), "unshare", "--uts", "--mount", "--propagation", "slave"]
-        self._start(name, *own, "sh", "-c", BOOT, "sh", name, str(self.folder))
+        self.start(name, *own, "sh", "-c", BOOT, "sh", name, str(self.folder))
 
     def lose(self, name: str) -> None:
         """Ends everything on a node at once, its slurmd first, as a power cut would."""
@@ -212,7 +218,9 @@ class Cluster:
         places = {name: f"{self.subnet}.{10 + number}" for number, name in enumerate(self.names)}
         lines = [NODE.format(name=n, address=a, port=port + 1, gpus=self.gpus) for n, a in places.items()]
         host = socket.gethostname().split(".")[0]
-        conf = CONF.format(host=host, address=address, port=port, folder=self.folder)
+        self._records = Accounting(self.folder, address, _free_port(), _free_port()) if self.accounting else None
+        records = "" if self._records is None else self._records.conf()
+        conf = CONF.format(host=host, address=address, port=port, folder=self.folder) + records
         self._write("slurm.conf", conf + "\n".join(lines) + "\n" + PARTITIONS)
         self._write("cgroup.conf", CGROUP.format(folder=self.folder))
         for number in range(self.gpus):  # Slurm 22.05 ignores GPUs that are no character device each
@@ -236,7 +244,8 @@ class Cluster:
             _ip(f"-n {netns} link set eth0 up")
             _ip(f"-n {netns} link set lo up")
 
-    def _start(self, name: str, *command: str) -> None:
+    def start(self, name: str, *command: str) -> None:
+        """Starts a daemon that ends with the cluster."""
         with (self.folder / "log" / name).open("wb") as log:
             daemon = subprocess.Popen(
                 command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -263,9 +272,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, nodes: int = 2, gpus: int = 8) -> Iterator[Cluster]:
+def cluster(folder: Path, nodes: int = 2, gpus: int = 8, *, accounting: bool = False) -> Iterator[Cluster]:
     """Runs a cluster for as long as the context is open."""
-    made = Cluster(folder, nodes, gpus)
+    made = Cluster(folder, nodes, gpus, accounting)
     try:
         try:
             made.up()

@@ -29,7 +29,7 @@ LIVE: tuple[State, ...] = ("queued", "running", "requeued")
 
 _ASKED = {128 + number for number in (signal.SIGINT, signal.SIGTERM)} | {-signal.SIGINT, -signal.SIGTERM}
 _BLAMELESS = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REQUEUED")
-_NOISE = re.compile(r"^(srun|slurmstepd): |^\(CXR_TRACEBACK|^submitit |^\s*$|^== ")
+_NOISE = re.compile(r"^(srun|slurmstepd): |^\(CXR_TRACEBACK|^submitit |^\s*$|^== |^\[[WI]\d{4} ")
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ERROR = re.compile(r"^(cxr fit: |[\w.]*(Error|Exception|Interrupt|Warning): |fatal|FAILED)", re.IGNORECASE)
 _TAIL = 20_000

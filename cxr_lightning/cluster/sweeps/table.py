@@ -66,7 +66,7 @@ def failures(standings: Sequence[Standing]) -> Text:
         if each.state in ("failed", "interrupted", "cancelled"):
             told.append(f"{each.name} {each.state}", style=_COLOURS[each.state])
             told.append(f": {each.reason}\n")
-            for line in each.tail:
+            for line in each.tail if len(each.tail) > 1 else ():  # a single one is the reason
                 told.append(f"  | {line}\n", style="dim")
             if each.state == "failed":
                 told.append(f"  {each.log}\n", style="dim")
