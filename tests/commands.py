@@ -32,14 +32,18 @@ def parse(line: str) -> Any:
         return parse_fit(["--config", config, *words[script + 1 :]])
     verb, *args = words[words.index("cxr") + 1 :]
     assert verb in VERBS, f"there is no verb {verb}"
+    if verb == "preflight":
+        from cxr_lightning.cluster.preflight.asking import PreflightCli
+
+        return parse_fit(args, PreflightCli)
     return parse_fit(args) if VERBS[verb].parses else _parse_verb(verb, args)
 
 
-def parse_fit(args: list[str]) -> Any:
-    """Parses the command line of `cxr fit`; configurations are found from the repository's folder."""
+def parse_fit(args: list[str], cli: Any = None) -> Any:
+    """Parses the command line of `cxr fit`, or of a verb that takes the same; files are the repository's."""
     from cxr_lightning.training.fit import FitCli, open_cli
 
-    class Parsed(FitCli):
+    class Parsed(cli or FitCli):
         def before_instantiate_classes(self) -> None: ...
 
         def instantiate_classes(self) -> None: ...

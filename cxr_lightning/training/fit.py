@@ -178,7 +178,7 @@ def fit(args: Sequence[str]) -> None:
     quiet()
     cli = open_cli(args)
     run = Path(cli.config.run)
-    checkpoint = _where_to_begin(run, cli.config.ckpt_path)
+    checkpoint = where_to_begin(run, cli.config.ckpt_path)
     cli.model.resume_from = None if checkpoint is None else Path(checkpoint)
     if checkpoint is not None and cli.trainer.is_global_zero:
         Console(stderr=True).print(f"Going on from {checkpoint}", soft_wrap=True)
@@ -240,7 +240,7 @@ def open_cli(
     )
 
 
-def _where_to_begin(run: Path, wish: str | None) -> str | None:
+def where_to_begin(run: Path, wish: str | None) -> str | None:
     """Returns the checkpoint to load, or None to begin at step 0.
 
     Raises:

@@ -80,7 +80,7 @@ class Record(pl.Callback):
                 "schema": 1,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "cxr_lightning": __version__,
-                "commit": _commit(),
+                "commit": commit(),
                 "versions": {"python": platform.python_version(), **{name: version(name) for name in _RECORDED}},
                 **pl_module.provenance(),
                 "data": {
@@ -101,7 +101,7 @@ class Record(pl.Callback):
         )
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Returns the commit of the source tree that runs, marked where files differ from it; None outside a checkout."""
     here = Path(__file__).parent
     try:
