@@ -22,6 +22,7 @@ from cxr_lightning.stream.order import BatchArithmeticError, accumulation
 from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.events import Events
+from cxr_lightning.training.holding import Holding
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.nonfinite import Nonfinite
 from cxr_lightning.training.panels import Panels
@@ -147,6 +148,7 @@ class FitCli(LightningCLI):
         callbacks = [
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Nonfinite(run, monitor, **self.config.nonfinite.as_dict()),
+            Holding(run),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
             monitor,
             Progress(monitor),

@@ -45,6 +45,12 @@ def spoil(rank: int, on: int, steps: list[int]) -> None:
         _at_step(happens, steps)
 
 
+def hang(rank: int, on: int, steps: list[int], seconds: float = 3600.0) -> None:
+    """Waits in a step, as a disk that does not answer would have it."""
+    if rank == on:
+        _at_step(lambda module, batch: time.sleep(seconds), steps)
+
+
 def fill(rank: int, on: int, folder: str, full: int, after: str, free: int | None = None) -> None:
     """Fills a disk to its last byte at a step, once a checkpoint is there, and makes room again at another."""
     ballast = Path(folder) / "ballast"
@@ -61,3 +67,8 @@ def fill(rank: int, on: int, folder: str, full: int, after: str, free: int | Non
 
     if rank == on:
         _at_step(happens, [step for step in (full, free) if step is not None])
+
+
+def slow(rank: int, seconds: float) -> None:
+    """Makes every micro-batch take longer."""
+    _at_step(lambda module, batch: time.sleep(seconds), list(range(1, 10_000)))
