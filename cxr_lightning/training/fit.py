@@ -35,6 +35,7 @@ from cxr_lightning.training.record import Record
 from cxr_lightning.training.saving import SaveCheckpoints
 from cxr_lightning.training.stage import StageModule
 from cxr_lightning.training.validating import NEVER, ValidateEvery
+from cxr_lightning.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class FitCli(LightningCLI):
         parser.add_class_arguments(SaveCheckpoints, "checkpoint", skip={"run", "validate"}, instantiate=False)
         parser.add_class_arguments(Nonfinite, "nonfinite", skip={"run", "monitor"}, instantiate=False)
         parser.add_class_arguments(Preemption, "preemption", skip={"run", "saving", "validate"}, instantiate=False)
+        parser.add_class_arguments(Watchdog, "watchdog", skip={"run"}, instantiate=False)
         parser.add_class_arguments(Panels, "panels", instantiate=False)
         parser.set_defaults(DEFAULTS)
 
@@ -146,9 +148,9 @@ class FitCli(LightningCLI):
         monitor = Monitor(run, quarantine)
         saving = SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict())
         callbacks = [
+            Holding(run),
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Nonfinite(run, monitor, **self.config.nonfinite.as_dict()),
-            Holding(run),
             Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
             monitor,
             Progress(monitor),
@@ -157,6 +159,7 @@ class FitCli(LightningCLI):
             quarantine,
             Pausing(self.config.pause_after_step),
             validate,
+            Watchdog(run, **self.config.watchdog.as_dict()),
             Preemption(run, saving, validate, **self.config.preemption.as_dict()),
             saving,  # last: it comes after all of a step
         ]

@@ -1,9 +1,9 @@
 """A rank that hangs: found by the clock, traced on all ranks, and the job ended so that it may run again elsewhere.
 
-Ranks wait for one another in every step, so when one hangs all stand still, each in its own place. A thread of each rank
-sees that its training made no move for too long, writes the stacks of all its threads down, and ends the process. Who is
-to blame shows from what the ranks said last: the one that is silent, else the one that is behind. Nothing of it is a
-collective, and the training only notes the time.
+Ranks wait for one another in every step, so when one hangs all stand still, each in its own place. A thread of each
+rank sees that its training made no move for too long, writes the stacks of all its threads down, and ends the process.
+Who is to blame shows from what the ranks said last: the one that is silent, else the one that is behind. Nothing of it
+is a collective, and the training only notes the time.
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ class Watchdog(pl.Callback):
                 (folder / "verdict.txt").write_text(told + "\n")
                 attempts.end(self.run, told.partition("\n")[0])
             os.write(2, f"\n{told}\n".encode())
-        _end_silent_neighbours(beats, set(awake))
         time.sleep(self.every)  # the first process that ends has srun end the others: let the word be out
+        _end_silent_neighbours(beats, set(awake))  # and breaks the collective that the training thread waits in
         os._exit(STATUS)
 
 
@@ -188,7 +188,7 @@ def verdict(beats: list[Beat], awake: set[int], idle: float, folder: Path) -> st
     elif behind:
         lines[0] += f"{_named(behind)} is behind, and the others wait"
     else:
-        lines[0] += "all ranks stand at the same place, so a collective between them does not come back"
+        lines[0] += "all ranks are in the same step; the stacks tell which one is not in the collective of the others"
     for beat in silent or behind or beats[:1]:
         lines.append(f"  rank {beat.rank} on {beat.host}: {beat.doing}{_process(beat)}")
     others = {beat.doing for beat in beats if beat not in silent and beat not in behind}
@@ -224,5 +224,6 @@ def _end_silent_neighbours(beats: Iterable[Beat], awake: set[int]) -> None:
     for beat in beats:
         if beat.rank not in awake and beat.host == socket.gethostname():
             with contextlib.suppress(OSError):
-                if b"cxr_lightning" in Path(f"/proc/{beat.process}/cmdline").read_bytes():
+                alike = os.path.samefile(f"/proc/{beat.process}/exe", "/proc/self/exe")
+                if alike and "its process is T" in _process(beat):
                     os.kill(beat.process, signal.SIGKILL)
