@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import shlex
@@ -36,6 +37,8 @@ def parse(line: str) -> Any:
         from cxr_lightning.cluster.preflight.asking import PreflightCli
 
         return parse_fit(args, PreflightCli)
+    if verb == "sweep":
+        return parse_sweep(args)
     return parse_fit(args) if VERBS[verb].parses else _parse_verb(verb, args)
 
 
@@ -49,6 +52,21 @@ def parse_fit(args: list[str], cli: Any = None) -> Any:
         def instantiate_classes(self) -> None: ...
 
     return open_cli([str(ROOT / word) if word.endswith(".yaml") else word for word in args], Parsed).config
+
+
+def parse_sweep(args: list[str]) -> Any:
+    """Parses the command line of `cxr sweep`, its file, and every trial of it; nothing is submitted."""
+    from cxr_lightning.cluster.sweeps.check import check
+    from cxr_lightning.cluster.sweeps.sweep import read_sweep
+    from cxr_lightning.cluster.sweeps.verb import arguments
+
+    if args[0] in ("status", "report"):
+        assert len(args) == 2, "it takes the sweep's folder"
+        return args
+    options, more = arguments(args)
+    with contextlib.chdir(ROOT):
+        sweep = read_sweep(options.file, {})
+        return check(sweep, sweep.trials(), more, opens=False)
 
 
 def _parse_verb(verb: str, args: list[str]) -> Any:

@@ -17,6 +17,9 @@ CONFIGS = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "cxr_lightning")
 STAGES = ("configs/stage1.yaml", "configs/stage2.yaml", "configs/stage0.yaml")
 pytestmark = pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")
 every_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
+every_fit = pytest.mark.parametrize(
+    "config", [path for path in CONFIGS if path.stem != "sweep"], ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 def head(config: Path) -> str:
@@ -35,7 +38,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 @every_config
 def test_it_opens_with_the_command_that_runs_it(config):
     lines = [line.removeprefix("#").strip() for line in head(config).splitlines()]
-    commands = [line for line in lines if re.match(r"(srun )?cxr fit ", line)]
+    commands = [line for line in lines if re.match(r"(srun )?cxr (fit|sweep) ", line)]
     assert commands, "the comment at its head holds no command"
     assert any(str(config.relative_to(ROOT)) in line for line in commands)
     for line in commands:
@@ -43,7 +46,7 @@ def test_it_opens_with_the_command_that_runs_it(config):
             parse(command)
 
 
-@every_config
+@every_fit
 def test_every_value_arrives(config):
     """An overlay after a stage: what it says is what the parsed configuration holds, and no key is dead."""
     stage = ["--config", STAGES[0]] if config.parent.parent.name == "configs" else []

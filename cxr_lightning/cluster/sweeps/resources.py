@@ -31,7 +31,7 @@ class Resources:
         time: Time limit as sbatch takes it, quoted: "04:00:00", "2-00:00:00", or minutes. Local processes have none.
         partition: Slurm's partition; None is the site's default.
         sbatch: Any other option of sbatch by its long name, as in {account: cxr, constraint: a100}.
-        srun: Further words for srun, say for a container.
+        srun: Words between srun and the program: further options, or a container's command.
         setup: Shell lines to run on a job's first node before its ranks start, as in [source slurm/site.sh].
     """
 

@@ -27,7 +27,8 @@ State = Literal[
 again. interrupted: it lost its job through no fault of its own, and goes on."""
 LIVE: tuple[State, ...] = ("queued", "running", "requeued")
 
-_ASKED = {128 + number for number in (signal.SIGINT, signal.SIGTERM)} | {-signal.SIGINT, -signal.SIGTERM}
+_ASKED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_ASKED = {*(-number for number in _ASKED_BY), 128 + signal.SIGINT, 128 + signal.SIGTERM}
 _BLAMELESS = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REQUEUED")
 _NOISE = re.compile(r"^(srun|slurmstepd): |^\(CXR_TRACEBACK|^submitit |^\s*$|^== |^\[[WI]\d{4} ")
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -66,9 +66,10 @@ class TrialJob:
                 self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment()
             )
             code = heard.wait(child)
-        if self.slurm and code < 0 and self._went_back(-code, heard):
-            code = 0
         self._tell(rank, "ended", code=code)
+        if self.slurm and -code in heard.signals:  # Slurm ends the job, or the run could not listen yet
+            self._put_back(-code)
+            return 0
         if code:
             raise TrialError(f"{self.folder.name}: the run ended with exit code {code}. {log} says why.")
         return code
@@ -99,19 +100,15 @@ class TrialJob:
             ours["MASTER_PORT"] = str(free_port())
         return {**ours, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
-    def _went_back(self, number: int, heard: Heard) -> bool:
+    def _put_back(self, number: int) -> None:
         """Requeues the job of a run that a signal ended before it could listen.
 
-        `scancel` sends SIGTERM as well, so that counts only while the job is not being ended.
+        `scancel` and a requeue send SIGTERM as well, so that counts only while the job is not being ended.
         """
         job = Job.here()
-        if job is None or number not in heard.signals or (number == signal.SIGTERM and job.state() != "RUNNING"):
-            return False
-        try:
-            job.requeue()
-        except RequeueError:  # another rank did, or Slurm does not let it: then the trial is submitted again
-            return False
-        return True
+        if job is not None and (number != signal.SIGTERM or job.state() == "RUNNING"):
+            with contextlib.suppress(RequeueError):  # another rank did, or Slurm does not let it: then it stands failed
+                job.requeue()
 
 
 class Heard:
