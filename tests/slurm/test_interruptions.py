@@ -59,6 +59,16 @@ def tail(run: Path) -> str:
     return "\n".join(path.read_text()[-4000:] for path in told if path.exists())
 
 
+def rank_on(slurm: Cluster, node: str, run: Path) -> int:
+    """Returns the process of a run's rank on a node, beside srun and the batch script that name the run as well."""
+    (pid,) = (
+        pid
+        for pid in slurm.processes(node, "fit", str(run))
+        if Path(f"/proc/{pid}/exe").resolve().name.startswith("python")
+    )
+    return pid
+
+
 @pytest.fixture(scope="module")
 def given(parts: dict[str, str], shards: Path) -> list[str]:
     model = ["--model.source.vision", parts["siglip"], "--model.source.language", parts["language"]]
@@ -80,11 +90,9 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
     def preempt() -> None:
         slurm.call("sbatch", "--partition=high", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
 
-    def kill(*nodes: str) -> None:
-        for pid in [pid for node in nodes for pid in slurm.processes(node, "fit", str(run))]:
-            if Path(f"/proc/{pid}/exe").resolve().name.startswith("python"):
-                os.kill(pid, signal.SIGKILL)
+    def kill_a_rank() -> None:
         before = int(slurm.job(job)["Restarts"])
+        os.kill(rank_on(slurm, "node2", run), signal.SIGKILL)
         until(lambda: int(slurm.job(job)["Restarts"]) > before, 30, "the job was not over and requeued")
 
     def lose_a_node() -> None:
@@ -97,7 +105,7 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
         ("SIGTERM", lambda: slurm.call("scancel", "--signal=TERM", job)),
         ("a signal to make room (USR1 or USR2)", preempt),
         ("SIGTERM", lambda: slurm.call("scontrol", "requeue", job)),
-        ("", lambda: kill("node2")),
+        ("", kill_a_rank),
         ("", lose_a_node),
     ]
     for attempt, (_, disturb) in enumerate(disturbances, start=1):
@@ -141,6 +149,27 @@ def test_a_run_changes_its_nodes_and_leaves_before_its_time_limit(
     steps = [each.step for each in attempts(run)]
     assert len(steps) == 3
     assert steps == sorted(set(steps))
+
+
+def test_a_rank_that_hangs_is_ended_and_a_crash_loop_too(slurm: Cluster, given: list[str], tmp_path: Path):
+    """Neither attempt saves anything, so the first goes back into the queue, and the second does not."""
+    run = tmp_path / "run"
+    soon = ("--checkpoint.every_n_steps", "250", "--watchdog.timeout_s", "5", "--watchdog.slow_timeout_s", "30")
+    job = submit(slurm, 1, run, [*given, *soon])
+    trained(run, 1, 15)
+    os.kill(rank_on(slurm, "node2", run), signal.SIGSTOP)
+    until(lambda: slurm.job(job)["Restarts"] == "1", 40, "the run that hung was not ended and requeued")
+    told = "\n".join(path.read_text() for path in (run / "hangs").rglob("*.txt"))
+    assert "rank 1 on node2 fell silent" in told
+    assert "all_reduce" in told, "where rank 0 waits"
+
+    trained(run, 2, 15)
+    os.kill(rank_on(slurm, "node1", run), signal.SIGKILL)
+    assert slurm.wait(job, 60)["JobState"] == "FAILED"
+    assert slurm.job(job)["Restarts"] == "1"
+    assert "2 attempts in a row saved nothing after step 0" in tail(run)
+    for name in slurm.names:
+        assert not slurm.processes(name, "fit", str(run)), "no process is left on any node"
 
 
 def test_a_task_of_an_array_is_requeued_as_itself(slurm: Cluster, tmp_path: Path):
