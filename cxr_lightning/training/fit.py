@@ -19,6 +19,7 @@ from cxr_lightning.checkpoint.position import validation_loss
 from cxr_lightning.checkpoint.runs import RunError, best_of, checkpoints, newest_checkpoint, resolve, step_of
 from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.order import BatchArithmeticError, accumulation
+from cxr_lightning.training.agreement import Agreement
 from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.events import Events
@@ -148,6 +149,7 @@ class FitCli(LightningCLI):
         monitor = Monitor(run, quarantine)
         saving = SaveCheckpoints(run, validate, **self.config.checkpoint.as_dict())
         callbacks = [
+            Agreement(run, self.parser.dump(self.config, skip_validation=True)),
             Holding(run),
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Nonfinite(run, monitor, **self.config.nonfinite.as_dict()),

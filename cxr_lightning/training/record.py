@@ -16,7 +16,7 @@ from cxr_lightning import __version__
 from cxr_lightning.checkpoint.runs import newest_checkpoint, write_provenance
 from cxr_lightning.model.trainable import table
 
-_RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")
+RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")
 
 
 class Record(pl.Callback):
@@ -81,7 +81,7 @@ class Record(pl.Callback):
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "cxr_lightning": __version__,
                 "commit": commit(),
-                "versions": {"python": platform.python_version(), **{name: version(name) for name in _RECORDED}},
+                "versions": {"python": platform.python_version(), **{name: version(name) for name in RECORDED}},
                 **pl_module.provenance(),
                 "data": {
                     "shards": [index.root for index in data.sets.indexes],

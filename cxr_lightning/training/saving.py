@@ -11,11 +11,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from cxr_lightning.checkpoint import manifest
 from cxr_lightning.checkpoint.position import VALIDATE_LOSS, validation_loss
 from cxr_lightning.checkpoint.runs import best_of, checkpoint_folder, checkpoints, retain, sweep
-from cxr_lightning.checkpoint.writing import CheckpointNotWrittenError, gather
-from cxr_lightning.shards.rows import digest_of
+from cxr_lightning.checkpoint.writing import CheckpointNotWrittenError
 from cxr_lightning.stream.rows import Batch
 from cxr_lightning.training.counters import stepped
 from cxr_lightning.training.validating import ValidateEvery
@@ -25,10 +23,6 @@ log = logging.getLogger(__name__)
 _OWES = "owes_validation"
 _PATIENCE = 60.0
 """Seconds that a failing run waits for the checkpoint that it was writing; a lost rank would never finish it."""
-
-
-class RanksDisagreeError(ValueError):
-    """The ranks found different checkpoints to go on from."""
 
 
 class SaveCheckpoints(Checkpoint):
@@ -68,22 +62,6 @@ class SaveCheckpoints(Checkpoint):
         self._best = math.inf
         self._failures = 0
         self._told: BaseException | None = None
-
-    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        """Sees that all ranks go on from the same checkpoint: each looked for itself, on disks that may lag behind.
-
-        Raises:
-            RanksDisagreeError: If they do not.
-        """
-        chosen = pl_module.resume_from
-        mine = "none" if chosen is None else f"{chosen.name} {digest_of(chosen / manifest.NAME)[:12]}"
-        everyones = gather(mine)
-        if len(set(everyones)) > 1:
-            told = ", ".join(f"rank {rank}: {each}" for rank, each in enumerate(everyones[:8]))
-            raise RanksDisagreeError(
-                f"The ranks would go on from different checkpoints of {self.run} ({told}). Remedy: put the run "
-                "directory on a disk that all nodes share; if it is, wait until the file system has caught up."
-            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remembers the best checkpoint so far, should the run have been begun before."""

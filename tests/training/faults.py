@@ -72,3 +72,11 @@ def fill(rank: int, on: int, folder: str, full: int, after: str, free: int | Non
 def slow(rank: int, seconds: float) -> None:
     """Makes every micro-batch take longer."""
     _at_step(lambda module, batch: time.sleep(seconds), list(range(1, 10_000)))
+
+
+def age(rank: int, on: int) -> None:
+    """Makes a rank's code another than that of the others."""
+    from cxr_lightning.training import agreement
+
+    if rank == on:
+        agreement.source = lambda: "of-yesterday"

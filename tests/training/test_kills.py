@@ -121,4 +121,4 @@ def test_ranks_that_found_different_checkpoints_refuse_to_begin(zygote, place):
     assert codes == [1, 1]
     assert "RanksDisagreeError" in log.read_text()
     assert "rank 0: step-0000004" in log.read_text()
-    assert not (place[0] / "apart" / "metrics.jsonl").exists()
+    assert not (place[0] / "apart").exists()

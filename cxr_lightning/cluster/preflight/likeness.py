@@ -12,10 +12,8 @@ import os
 import platform
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -23,6 +21,7 @@ import yaml
 import cxr_lightning
 from cxr_lightning.cluster.preflight.finding import Finding, Status
 from cxr_lightning.cluster.preflight.meeting import Roll
+from cxr_lightning.training.agreement import leaves, source
 from cxr_lightning.training.record import commit
 
 Facts = dict[str, dict[str, str]]
@@ -45,7 +44,7 @@ def facts(config: str) -> Facts:
     Args:
         config: The resolved configuration, as YAML; empty where it could not be read.
     """
-    code = {"commit": str(commit()), "source": _source(), "python": platform.python_version()}
+    code = {"commit": str(commit()), "source": source(), "python": platform.python_version()}
     code["cuda"], code["nccl"] = str(torch.version.cuda), _nccl()
     for name in _packages():
         try:
@@ -58,7 +57,7 @@ def facts(config: str) -> Facts:
         for name, value in os.environ.items()
         if _OF_INTEREST.fullmatch(name) and not _SECRET.search(name) and not _OWN.search(name)
     }
-    return {"code": code, "config": dict(_leaves(yaml.safe_load(config or "{}"))), "environment": given}
+    return {"code": code, "config": dict(leaves(yaml.safe_load(config or "{}"))), "environment": given}
 
 
 def digest(facts: Facts) -> str:
@@ -121,22 +120,6 @@ def _shown(section: str, meant: Mapping[str, str], *, alike: bool) -> str:
     if section == "code":
         return cxr_lightning.__version__
     return f"{len(meant)} {'keys' if section == 'config' else 'variables'}{' alike' if alike else ''}"
-
-
-def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(tree, dict) and (tree or not path):
-        for name, branch in tree.items():
-            yield from _leaves(branch, f"{path}.{name}" if path else str(name))
-    else:
-        yield path, str(tree)
-
-
-def _source() -> str:
-    """Returns a digest of the package's own files: a commit does not tell what was changed since."""
-    here, sha256 = Path(cxr_lightning.__file__).parent, hashlib.sha256()
-    for path in sorted(here.rglob("*.py")):
-        sha256.update(f"{path.relative_to(here)}\0".encode() + path.read_bytes())
-    return sha256.hexdigest()[:12]
 
 
 def _packages() -> list[str]:
