@@ -29,7 +29,10 @@ def parse(line: str) -> Any:
     if words[0] == "sbatch":
         script = next(number for number, word in enumerate(words) if word.startswith("slurm/"))
         assert (ROOT / words[script]).is_file(), f"there is no {words[script]}"
-        config = f"configs/{Path(words[script]).stem}.yaml"
+        name = Path(words[script]).stem
+        if name in VERBS:  # export.sh, evaluate.sh: each runs the verb of its name
+            return _parse_verb(name, words[script + 1 :])
+        config = f"configs/{name}.yaml"
         return parse_fit(["--config", config, *words[script + 1 :]])
     verb, *args = words[words.index("cxr") + 1 :]
     assert verb in VERBS, f"there is no verb {verb}"
