@@ -26,12 +26,12 @@ def axis_of(parameters: dict[str, dict[str, Any]]) -> str | None:
     return next(iter([*rates, *numeric]), None)
 
 
-def draw(standings: Sequence[Standing], parameters: dict[str, dict[str, Any]], file: Path, title: str) -> None:
+def draw(standings: Sequence[Standing], told: dict[str, Any], file: Path, title: str) -> None:
     """Draws a sweep.
 
     Args:
         standings: Its trials.
-        parameters: How keys are varied, as in the sweep's record.
+        told: What was asked for, as in the sweep's record.
         file: The PNG.
         title: What stands above.
     """
@@ -40,14 +40,14 @@ def draw(standings: Sequence[Standing], parameters: dict[str, dict[str, Any]], f
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    key = axis_of(parameters)
+    key = axis_of(told["parameters"])
     panels = 1 if key is None else 2
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         size = (5.2 * panels, 3.8)
         figure, axes = plt.subplots(1, panels, figsize=size, dpi=150, squeeze=False, layout="constrained")
         colours = _colours(standings, key, plt)
         if key is not None:
-            _against(axes[0][0], standings, key, parameters, colours)
+            _against(axes[0][0], standings, key, told, colours)
         _curves(axes[0][-1], standings, colours)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         aside = file.with_name(f"{file.name}.partial")
@@ -56,60 +56,78 @@ def draw(standings: Sequence[Standing], parameters: dict[str, dict[str, Any]], f
     aside.replace(file)
 
 
-def _against(
-    axis: Any, standings: Sequence[Standing], key: str, parameters: dict[str, dict[str, Any]], colours: dict[str, Any]
-) -> None:
-    """Best losses against a parameter; trials alike in all others are joined."""
-    groups: dict[str, list[tuple[float, float]]] = {}
-    others = [other for other in parameters if other != key]
-    short = short_names(list(parameters))
+def _against(axis: Any, standings: Sequence[Standing], key: str, told: dict[str, Any], colours: dict[str, Any]) -> None:
+    """Best losses against a parameter. What may be compared is joined: alike in all else, and after as many steps."""
+    numbers = {each.name: float(each.trial.values[key]) for each in standings}
     for each in standings:
-        value = each.trial.values[key]
-        if each.best is None or not isinstance(value, int | float):
-            continue
-        axis.plot(value, each.best[1], _MARKS.get(each.state, "o"), color=colours[each.name], zorder=3)
-        if all(parameters[other].get("grid") is not None for other in others):
-            group = ", ".join(f"{short[other]}={value_text(each.trial.values[other])}" for other in others)
-            groups.setdefault(group, []).append((value, each.best[1]))
-    for name, points in groups.items():
+        if each.best is not None:
+            axis.plot(numbers[each.name], each.best[1], _MARKS.get(each.state, "o"), color=colours[each.name], zorder=3)
+    for label, points in _joined(standings, key, told).items():
         places, losses = zip(*sorted(points), strict=True)
         axis.plot(places, losses, color="0.75", linewidth=1, zorder=1)
-        if name:
-            axis.annotate(name, (places[-1], losses[-1]), xytext=(5, 0), textcoords="offset points", fontsize=7)
-    failed = [value for each in standings if each.best is None and (value := each.trial.values[key]) is not None]
-    if Parameter(**parameters[key]).logarithmic:
+        _name(axis, label, places[-1], losses[-1], "0.5")
+    failed = [numbers[each.name] for each in standings if each.best is None and each.state == "failed"]
+    if Parameter(**told["parameters"][key]).logarithmic:
         axis.set_xscale("log")
-        failed = [value for value in failed if isinstance(value, int | float) and value > 0]
-    for value in failed:
-        axis.axvline(value, color="0.85", linestyle=":", zorder=0)
+        failed = [number for number in failed if number > 0]
+    for number in failed:
+        axis.axvline(number, color="tab:red", linewidth=0.8, linestyle=":", zorder=0)
     winner = best_of(standings)
     if winner is not None and winner.best is not None:
         ring = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "black"}
-        axis.plot(winner.trial.values[key], winner.best[1], "o", **ring)
-    axis.set(xlabel=short[key] if key.rpartition(".")[2] != "lr" else "learning rate", ylabel="best validation loss")
+        axis.plot(numbers[winner.name], winner.best[1], "o", **ring)
+    named = "learning rate" if key.rpartition(".")[2] == "lr" else short_names(list(told["parameters"]))[key]
+    axis.set(xlabel=named, ylabel="best validation loss")
+
+
+def _joined(standings: Sequence[Standing], key: str, told: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Returns lines by what is said of them: losses at each rung where there are rungs, else the best."""
+    others = [other for other in told["parameters"] if other != key]
+    if any(told["parameters"][other]["grid"] is None for other in others):
+        return {}
+    short = short_names(list(told["parameters"]))
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for each in standings:
+        alike = [f"{short[other]}={value_text(each.trial.values[other])}" for other in others]
+        for told_of, loss in _compared(each, told["halving"]):
+            label = ", ".join([*alike, *told_of])
+            groups.setdefault(label, []).append((float(each.trial.values[key]), loss))
+    return {label: points for label, points in groups.items() if len(points) > 1}
+
+
+def _compared(each: Standing, halving: dict[str, Any] | None) -> list[tuple[list[str], float]]:
+    if halving is None:
+        return [] if each.best is None else [([], each.best[1])]
+    rungs = {halving["first"] * halving["factor"] ** rung for rung in range(64)}
+    return [([f"step {step}"], loss) for step, loss in each.curve if step in rungs and math.isfinite(loss)]
 
 
 def _curves(axis: Any, standings: Sequence[Standing], colours: dict[str, Any]) -> None:
-    drawn = [each for each in standings if any(math.isfinite(loss) for _, loss in each.curve)]
+    drawn = [each for each in standings if each.best is not None]
+    ends = []
     for each in drawn:
-        points = [point for point in each.curve if math.isfinite(point[1])]
-        steps, losses = zip(*points, strict=True)
+        steps, losses = zip(*(point for point in each.curve if math.isfinite(point[1])), strict=True)
         axis.plot(steps, losses, color=colours[each.name], linewidth=1.2)
         axis.plot(steps[-1], losses[-1], _MARKS.get(each.state, "o"), color=colours[each.name], markersize=4)
-        if len(drawn) <= _MOST_NAMED:
-            axis.annotate(
-                each.name, (steps[-1], losses[-1]), xytext=(4, 0), textcoords="offset points", fontsize=6, va="center",
-                color=colours[each.name],
-            )  # fmt: skip
+        ends.append((losses[-1], steps[-1], each.name))
     axis.set(xlabel="step", ylabel="validation loss")
     axis.margins(x=0.02)
+    low, high = axis.get_ylim()
+    place = -math.inf
+    for loss, step, name in sorted(ends) if len(ends) <= _MOST_NAMED else ():
+        place = max(loss, place + (high - low) / 30)  # names that would lie over one another are moved apart
+        _name(axis, name, step, place, colours[name])
+
+
+def _name(axis: Any, text: str, x: float, y: float, colour: Any) -> None:
+    axis.annotate(text, (x, y), xytext=(6, 0), textcoords="offset points", fontsize=6.5, va="center", color=colour)
 
 
 def _colours(standings: Sequence[Standing], key: str | None, plt: Any) -> dict[str, Any]:
     """Returns a colour for each trial, by its place along the axis."""
     ordered = [each.name for each in standings]
     if key is not None:
-        numbers = {each.name: each.trial.values[key] for each in standings}
-        ordered.sort(key=lambda name: numbers[name] if isinstance(numbers[name], int | float) else -math.inf)
+        numbers = {each.name: float(each.trial.values[key]) for each in standings}
+        ordered.sort(key=numbers.__getitem__)
     scale = plt.get_cmap("viridis")
     return {name: scale(0.85 * place / max(1, len(ordered) - 1)) for place, name in enumerate(ordered)}

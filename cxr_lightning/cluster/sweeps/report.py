@@ -30,7 +30,7 @@ def write_report(folder: SweepFolder, told: dict[str, Any], standings: Sequence[
     written = [folder.path / "report.json"]
     if any(each.curve for each in ordered):
         written.append(folder.path / "report.png")
-        draw(ordered, told["sweep"]["parameters"], written[-1], f"{folder.path.name}: {counts(ordered)}")
+        draw(ordered, told["sweep"], written[-1], f"{folder.path.name}: {counts(ordered)}")
     if winner is not None:
         written.append(folder.path / "best.yaml")
         write_text(written[-1], best_config(folder, winner))

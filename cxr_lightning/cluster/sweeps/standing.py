@@ -5,9 +5,11 @@ Nothing is remembered elsewhere, so whoever asks, and whenever, is told the same
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
+import shutil
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -45,6 +47,7 @@ class Standing:
         state: In a word.
         job: Its newest job: a number of Slurm's or of a process; empty before there is one.
         step: Optimizer steps that its newest checkpoint has made.
+        logged: The last step that it logged.
         steps: Steps of the whole run; None before it began.
         curve: Validation loss by step.
         until: Step that its newest job was to reach; None for the end.
@@ -60,6 +63,7 @@ class Standing:
     state: State
     job: str = ""
     step: int = 0
+    logged: int = 0
     steps: int | None = None
     curve: tuple[tuple[int, float], ...] = ()
     until: int | None = None
@@ -95,24 +99,29 @@ def look(folder: SweepFolder, trials: Sequence[Trial]) -> list[Standing]:
     """
     submitted = {trial.name: lines(folder.submissions(trial.name)) for trial in trials}
     on_slurm = any(line.get("executor") == "slurm" for told in submitted.values() for line in told)
-    queue = slurm_jobs() if on_slurm else {}
+    queue = None if shutil.which("squeue") is None else slurm_jobs() if on_slurm else {}
     return [_standing(folder, trial, submitted[trial.name], queue) for trial in trials]
 
 
-def _standing(folder: SweepFolder, trial: Trial, told: list[dict[str, Any]], queue: Mapping[str, str]) -> Standing:
+def _standing(
+    folder: SweepFolder, trial: Trial, told: list[dict[str, Any]], queue: Mapping[str, str] | None
+) -> Standing:
     run = folder.run(trial.name)
     newest = newest_checkpoint(run)
-    step, steps, curve = 0 if newest is None else step_of(newest), _steps(run), _curve(run)
+    step, steps = 0 if newest is None else step_of(newest), _steps(run)
+    curve, logged = _metrics(run)
     events = lines(folder.events(trial.name))
     known: dict[str, Any] = {
-        "trial": trial, "step": step, "steps": steps, "curve": curve, "log": str(folder.log(trial.name)),
+        "trial": trial, "step": step, "logged": max(step, logged), "steps": steps, "curve": curve,
+        "log": str(folder.log(trial.name)),
         "attempts": sum(event["event"] == "began" for event in events),
     }  # fmt: skip
     if not told:
         return Standing(state="done" if steps is not None and step >= steps else "waiting", **known)
     submission = _newest(told)
     mine = [event for event in events if event["token"] == submission["token"]]
-    job = submission.get("job") or next((event["job"] for event in mine if event["job"]), "")
+    submission = _found(submission, mine)
+    job = submission.get("job", "")
     if not job and not mine:  # whoever meant to submit it was killed
         return Standing(state="waiting", **known)
     alive = _alive(submission, job, mine, queue)
@@ -135,23 +144,29 @@ def _newest(told: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: value for line in came for name, value in line.items()}
 
 
+def _found(submission: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns a submission with its job, also where whoever submitted it was killed before it could write that down."""
+    if "job" in submission or not events:
+        return submission
+    first = events[0]
+    return {**submission, **first, "job": first["job"] or str(first["process"])}
+
+
 def _alive(
-    submission: dict[str, Any], job: str, events: list[dict[str, Any]], queue: Mapping[str, str]
+    submission: dict[str, Any], job: str, events: list[dict[str, Any]], queue: Mapping[str, str] | None
 ) -> State | None:
     """Returns how a submission's job lives, or None if it does not."""
-    if submission["executor"] == "slurm":
+    slurm, here = submission["executor"] == "slurm", socket.gethostname()
+    if (slurm and queue is None) or (not slurm and submission.get("host", here) != here):
+        return "running" if events and events[-1]["event"] == "began" else None  # nobody can be asked from here
+    if queue is not None and slurm:
         state = queue.get(job)
         if state is None:
             return None
         if state == "PENDING":
             return "requeued" if events else "queued"
         return "running"
-    if not job:
-        return None
-    if submission["host"] != socket.gethostname():  # nobody can be asked from here
-        over = events and events[-1]["event"] == "ended"
-        return None if over else "running"
-    return "running" if began(int(job)) == submission["began"] else None
+    return "running" if began(int(job)) == submission["ticks"] else None
 
 
 def _ended(folder: SweepFolder, known: dict[str, Any], slurm: bool, events: list[dict[str, Any]]) -> Standing:
@@ -221,6 +236,15 @@ def _steps(run: Path) -> int | None:
         return None
 
 
-def _curve(run: Path) -> tuple[tuple[int, float], ...]:
-    points = [line for line in lines(run / "metrics.jsonl") if "validate/loss" in line]
-    return tuple((int(line["step"]), float(line["validate/loss"])) for line in points)
+def _metrics(run: Path) -> tuple[tuple[tuple[int, float], ...], int]:
+    """Returns validation loss by step, and the last step that was logged; other lines, the most, are not parsed."""
+    try:
+        rows = (run / "metrics.jsonl").read_text().splitlines()
+    except OSError:
+        return (), 0
+    found = []
+    for row in [*(row for row in rows if '"validate/loss"' in row), *rows[-1:]]:
+        with contextlib.suppress(ValueError):  # half a line, just being written
+            found.append(json.loads(row))
+    curve = {int(line["step"]): float(line["validate/loss"]) for line in found if "validate/loss" in line}
+    return tuple(curve.items()), int(found[-1].get("step", 0)) if found else 0

@@ -139,6 +139,7 @@ def slurm_parameters(folder: SweepFolder, resources: Resources, parallel: int) -
         "cpus_per_task": resources.cpus_per_task,
         "partition": resources.partition,
         "array_parallelism": parallel,
+        "signal_delay_s": 120,  # as the job scripts ask for
         "stderr_to_stdout": True,
         "additional_parameters": {"requeue": True, **more},
         # A rank that dies ends its job; srun does not take the cores from sbatch.
@@ -160,7 +161,7 @@ def _start(folder: SweepFolder, launch: Launch, job: TrialJob, gpus: list[int]) 
     finally:
         signal.signal(signal.SIGINT, before)
     told = {"token": job.token, "job": started.job_id, "host": socket.gethostname()}
-    append(folder.submissions(launch.name), {**told, "began": began(int(started.job_id)), "gpus": gpus})
+    append(folder.submissions(launch.name), {**told, "ticks": began(int(started.job_id)), "gpus": gpus})
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def standing_table(standings: Sequence[Standing]) -> Table:
         best = each.best
         low, at = ("", "") if best is None else (loss_text(best[1]), str(best[0]))
         last = loss_text(each.curve[-1][1]) if each.curve else ""
-        steps = f"{each.step}/{each.steps}" if each.steps else ""
+        steps = f"{each.logged}/{each.steps}" if each.steps else ""
         table.add_row(*values, low, at, last, steps, state_text(each), each.job)
     return table
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from cxr_lightning.cluster.port import free_port
 from cxr_lightning.cluster.sweeps.folder import append, lines
+from cxr_lightning.cluster.sweeps.liveness import began
 from cxr_lightning.training.job import Job, RequeueError
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)
@@ -58,7 +59,7 @@ class TrialJob:
         if submitted and submitted[-1] != self.token:
             raise TrialError(f"{self.folder.name}: a newer submission took the place of this one.")
         log = self.folder / f"rank-{rank}.log"
-        self._tell(rank, "began", pid=os.getpid())
+        self._tell(rank, "began", process=os.getpid(), ticks=began(os.getpid()))
         with log.open("ab") as output:
             output.write(self._heading())
             output.flush()

@@ -111,7 +111,7 @@ def test_the_rank_that_failed_first_is_the_one_that_is_named(tmp_path):
     folder = SweepFolder(tmp_path)
     place = folder.job("x")
     append(place / "submitted.jsonl", {"token": "t", "until": None, "from": 0, "executor": "local"})
-    append(place / "submitted.jsonl", {"token": "t", "job": "999999", "host": os.uname().nodename, "began": "1"})
+    append(place / "submitted.jsonl", {"token": "t", "job": "999999", "host": os.uname().nodename, "ticks": "1"})
     for rank, at, code in ((0, 5.0, 1), (1, 3.0, 7), (2, 4.0, 143)):
         shared = {"token": "t", "job": "", "restart": 0}
         append(folder.events("x", rank), {"event": "began", "at": 1.0, **shared})
