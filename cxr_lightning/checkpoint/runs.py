@@ -4,6 +4,8 @@ RUN/config.yaml            the resolved configuration
 RUN/run.json               provenance: stage, model, what learned, data, versions, what it inherits
 RUN/metrics.jsonl          a line per logged step
 RUN/tensorboard/           the same for TensorBoard
+RUN/attempts.jsonl         every start, and how it ended
+RUN/job.sh                 the script of the Slurm job, if it is one
 RUN/checkpoints/step-N/    learned weights, optimizer and position; complete once manifest.json is there
 
 Wherever a checkpoint is asked for, RUN/checkpoints/best stands for the one with the lowest validation loss.

@@ -50,6 +50,13 @@ class Job:
         """Returns the job's state in Slurm's words; empty where nobody answers."""
         return self._facts().get("JobState", "")
 
+    def script(self) -> str:
+        """Returns the script that was submitted; empty where the job has none, or nobody answers."""
+        try:
+            return _scontrol("write", "batch_script", self.number, "-")
+        except (OSError, subprocess.SubprocessError):
+            return ""
+
     def requeue(self) -> None:
         """Puts the job back into the queue; Slurm ends its processes a moment later.
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from cxr_lightning import __version__
 from cxr_lightning.checkpoint.runs import newest_checkpoint, write_provenance
 from cxr_lightning.model.trainable import table
+from cxr_lightning.training.job import Job
 
 RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")
 
@@ -74,6 +75,9 @@ class Record(pl.Callback):
         aside = self.run / "config.yaml.partial"
         aside.write_text(self.config)
         aside.replace(self.run / "config.yaml")
+        job = Job.here()
+        if job is not None and (script := job.script()):
+            (self.run / "job.sh").write_text(script)
         write_provenance(
             self.run,
             {
