@@ -24,6 +24,7 @@ from cxr_lightning.cluster.port import free_port
 from cxr_lightning.cluster.preflight import clock, data, devices, folders, host, likeness, network, weights
 from cxr_lightning.cluster.preflight.asking import ask
 from cxr_lightning.cluster.preflight.finding import Finding, within
+from cxr_lightning.cluster.preflight.gathering import Gathering
 from cxr_lightning.cluster.preflight.links import ring
 from cxr_lightning.cluster.preflight.meeting import Meeting, NobodyThereError, Roll
 from cxr_lightning.cluster.preflight.network import Measurements
@@ -289,6 +290,58 @@ def test_sums_of_all_ranks():
     told = network.everyone({rank: Measurements(everyone=2e9 + rank) for rank in range(3)}, roll)
     assert (told["n0"].status, told["n0"].told) == ("ok", "2 GB/s")
     assert "1 of 2 ranks: no answer" in told["n1"].why
+
+
+def gathered(meeting: Meeting, **nodes: list[Finding]) -> Gathering:
+    """What rank 0 makes of what a rank of each node told."""
+    roll = Roll({node: [rank] for rank, node in enumerate(nodes)}, {}, len(nodes))
+    for rank, (node, found) in enumerate(nodes.items()):
+        if found:
+            meeting.tell(f"found/{node}", [each.to_json() for each in found])
+            meeting.tell(f"device/{rank}", "")
+            meeting.tell(f"facts/{rank}", facts())
+    gathering = Gathering(meeting, roll, gpus=False)
+    gathering.nodes()
+    return gathering
+
+
+def seen(gathering: Gathering, node: str, check: str) -> Finding:
+    return next(each for each in gathering.findings[node] if each.check == check)
+
+
+def sight(gpu: str, fingerprint: str) -> list[Finding]:
+    return [
+        Finding("devices", f"8 x {gpu}", figures={"name": gpu}),
+        Finding("shards", "", figures={"fingerprint": fingerprint}),
+    ]
+
+
+def test_nodes_are_held_against_one_another(meet):
+    (first,) = meet(place(0, 1))
+    well, others = sight("A100", "a"), sight("V100", "b")
+    lacking = [well[0], Finding("shards", "ShardError", "failed", "no such file")]
+    found = gathered(first, n0=well, n1=well, n2=others, n3=lacking)
+    assert seen(found, "n2", "devices").status == "warning"
+    assert seen(found, "n2", "shards").told == "other shards"
+    assert seen(found, "n3", "shards").why == "no such file"
+    assert "n0 reads them" in seen(found, "n3", "shards").remedy
+    assert {each.status for each in found.findings["n1"]} == {"ok"}
+    first.tell("device/1", "GPU 0 does not compute")
+    found._devices(found._heard("device", 5.0))
+    assert seen(found, "n1", "devices").why == "GPU 0 does not compute"
+
+
+def test_who_tells_nothing_is_named_with_what_is_known_of_it(meet, monkeypatch):
+    monkeypatch.setattr("cxr_lightning.cluster.preflight.gathering.LONG", 0.2)
+    monkeypatch.setattr("cxr_lightning.cluster.preflight.gathering.NODE", -1.9)
+    monkeypatch.setattr("cxr_lightning.cluster.preflight.gathering._FACTS", 0.1)
+    (first,) = meet(place(0, 1))
+    first.tell("crash/1", "OSError: stale file handle")
+    found = gathered(first, n0=[Finding("devices", "CPU")], n1=[], n2=[])
+    assert "stale file handle" in seen(found, "n1", "answer").why
+    assert "told nothing within" in seen(found, "n2", "answer").why
+    found.decide()
+    assert found.backend is None, "who is there would wait for who is not"
 
 
 def test_a_check_that_hangs_or_breaks_is_a_finding():

@@ -69,5 +69,5 @@ def look(data: ShardDataModule, samples: int, seed: int) -> Finding:
         where = storage.shown(data.sets.sets[0].path)
         why = f"{len(wrong)} of {len(times)} samples of {where} cannot be used, the first: {wrong[0]}"
         return Finding(CHECK, f"{len(wrong)} of {len(times)} bad", "failed", why, _REMEDY, figures)
-    told = f"{figures['samples']:,} in {shards} shards; {len(times)} read, {median:.1f} ms each"
+    told = f"{figures['samples']:,} samples, {shards} shards; {len(times)} read, {median:.1f} ms each"
     return Finding(CHECK, told, figures=figures, value=-median)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from cxr_lightning.cluster.preflight import data, devices, likeness, network
-from cxr_lightning.cluster.preflight.finding import Finding
-from cxr_lightning.cluster.preflight.links import ALL, PAIR, Backend
+from cxr_lightning.cluster.preflight.finding import Finding, Status
+from cxr_lightning.cluster.preflight.links import NODE, PAIR, Backend, long_enough
 from cxr_lightning.cluster.preflight.meeting import Meeting, Roll
 from cxr_lightning.cluster.preflight.network import Measurements
 from cxr_lightning.cluster.preflight.session import ARGUMENTS, LONG
 
 _ANSWER = "answer"
+_FACTS = 5.0
+"""Seconds that the slowest rank may be behind in telling what it is about to do, once all nodes have looked."""
 _SILENT = "see the node's log, whether a process there hangs or died, or leave the node out (sbatch --exclude)"
 
 
@@ -40,9 +43,10 @@ class Gathering:
             came = Finding("ranks", f"{len(self.roll.nodes[node])} came")
             rest = [Finding.from_json(each) for each in found] if found else [self._silent(node)]
             self.findings[node] = [came, *rest]
-        self._devices(self._heard("device", 5.0))
+        self._same_devices()
+        self._devices(self._heard("device", NODE + 2))
         self._same_shards()
-        facts = self._heard("facts", 5.0)
+        facts = self._heard("facts", _FACTS)
         for node, found in likeness.compare(facts, self.roll).items() if facts else ():
             self.findings[node] += found
 
@@ -58,22 +62,32 @@ class Gathering:
         """Gathers what ranks measured inside nodes and to neighbours; all try together only if all that went well."""
         if self.backend is None:
             return
-        near = self._heard("near", 2 * ALL + 3 * PAIR)
+        near = self._heard("near", NODE + PAIR)  # rank 0 is through with its own, and all go in step
         found = {rank: Measurements(each["inside"], each["neighbours"]) for rank, each in near.items()}
-        inside = network.inside(found, self.roll)
-        neighbours = network.neighbours(found, self.roll, self.backend) if len(self.roll.nodes) > 1 else {}
+        several = len(self.roll.nodes) > 1
+        inside = network.inside(found, self.roll) if several else {}
+        neighbours = network.neighbours(found, self.roll, self.backend) if several else {}
         for node, findings in self.findings.items():
             findings += [each[node] for each in (inside, neighbours) if node in each]
         bad = network.bad_edges(found, self.roll) or any(each.status == "failed" for each in inside.values())
+        bad = self._fell_silent(set(self.ranks) - set(near)) or bad
         self.meeting.tell("all", not bad)
         if bad:
             self.backend = None
+
+    def _fell_silent(self, lost: set[int]) -> bool:
+        for node, ranks in self.roll.nodes.items():
+            gone = [str(rank) for rank in ranks if rank in lost]
+            if gone:
+                why = f"rank {', '.join(gone)} came, and fell silent while the network was tried"
+                self.findings[node].append(Finding(_ANSWER, "lost", "failed", why, _SILENT))
+        return bool(lost)
 
     def everyone(self) -> None:
         """Gathers what all ranks measured together."""
         if self.backend is None:
             return
-        told = self._heard("all", ALL + 5)
+        told = self._heard("all", long_enough(self.roll.ranks) + 5)
         everyone = network.everyone({rank: Measurements(everyone=each) for rank, each in told.items()}, self.roll)
         for node, findings in self.findings.items():
             findings.append(everyone[node])
@@ -81,14 +95,23 @@ class Gathering:
     def _devices(self, told: dict[int, str]) -> None:
         """Adds what ranks say of their own GPU to what their node saw."""
         for node, ranks in self.roll.nodes.items():
-            wrong = [told[rank] for rank in ranks if told.get(rank)]
+            wrong = [each for rank in ranks if (each := told.get(rank, f"rank {rank} told nothing"))]
             if wrong:
                 remedy = "see nvidia-smi on the node, and leave the node out (sbatch --exclude) until it is mended"
-                self._replace(node, devices.CHECK, "failed", "; ".join(wrong[:3]), remedy)
+                self._change(node, devices.CHECK, "failed", "; ".join(wrong[:3]), remedy)
+
+    def _same_devices(self) -> None:
+        """Warns of nodes whose GPUs are others than most have: all wait for the slowest."""
+        kinds = {node: self._figures(node, devices.CHECK).get("name") for node in self.roll.nodes}
+        commonest = Counter(kinds.values()).most_common(1)[0][0]
+        for node, kind in kinds.items():
+            if kind != commonest:
+                why = f"its GPUs are {kind or 'none'}, and most nodes have {commonest or 'none'}"
+                self._change(node, devices.CHECK, "warning", why, "ask for one kind (--constraint), or leave it out")
 
     def _same_shards(self) -> None:
         """Refuses nodes that see other shards under the same name than the first node does; says if others see them."""
-        prints = {node: self._figure(node, data.CHECK, "fingerprint") for node in self.roll.nodes}
+        prints = {node: self._figures(node, data.CHECK).get("fingerprint") for node in self.roll.nodes}
         seen = [each for each in prints.values() if each]
         for node, mine in prints.items():
             if not mine and any(prints.values()):
@@ -96,20 +119,24 @@ class Gathering:
             if mine and mine != seen[0]:
                 first = next(name for name, each in prints.items() if each == seen[0])
                 why = f"the shards here are not those of {first} (fingerprint {mine[:12]} here, {seen[0][:12]} there)"
-                self._replace(node, data.CHECK, "other shards", why, "copy or mount the same shards on all nodes")
+                remedy = "copy or mount the same shards on all nodes"
+                self._change(node, data.CHECK, "failed", why, remedy, told="other shards")
 
     def _mount(self, node: str, sees: str) -> None:
         remedy = f"{sees} reads them: see that the disk is mounted here too, or copy them to where all nodes see them"
-        self.findings[node] = [
-            each.but("failed", each.why, remedy) if each.check == data.CHECK else each for each in self.findings[node]
-        ]
+        why = next((each.why for each in self.findings[node] if each.check == data.CHECK), "")
+        self._change(node, data.CHECK, "failed", why, remedy)
 
-    def _figure(self, node: str, check: str, name: str) -> Any:
-        return next((each.figures.get(name) for each in self.findings[node] if each.check == check), None)
+    def _figures(self, node: str, check: str) -> dict[str, Any]:
+        return next((each.figures for each in self.findings[node] if each.check == check), {})
 
-    def _replace(self, node: str, check: str, told: str, why: str, remedy: str) -> None:
+    def _change(self, node: str, check: str, status: Status, why: str, remedy: str, *, told: str | None = None) -> None:
+        """Makes a finding worse, never better."""
         self.findings[node] = [
-            each.but("failed", why, remedy, told=told) if each.check == check else each for each in self.findings[node]
+            each.but(status, why, remedy, told=told)
+            if each.check == check and (status == "failed" or each.status == "ok")
+            else each
+            for each in self.findings[node]
         ]
 
     def _silent(self, node: str) -> Finding:

@@ -6,6 +6,7 @@ node that is slow or lost with both of its neighbours is known by that, where an
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +23,8 @@ from cxr_lightning.cluster.preflight.finding import told
 from cxr_lightning.cluster.preflight.meeting import Meeting, Roll
 
 Backend = Literal["gloo", "nccl"]
-PAIR, ALL = 7.0, 15.0
-"""Seconds that a pair, or all ranks together, may take; connecting included."""
+PAIR, NODE = 7.0, 15.0
+"""Seconds that a pair, or the ranks of a node, may take; connecting included."""
 _WARM, _SOME = 1 << 18, 2 << 20
 _MOST: dict[Backend, int] = {"gloo": 16 << 20, "nccl": 256 << 20}
 _ALL: dict[Backend, int] = {"gloo": 8 << 20, "nccl": 256 << 20}
@@ -47,6 +48,11 @@ class Edge:
     def beyond(self, node: str) -> str:
         """Returns the other end."""
         return self.other if node == self.one else self.one
+
+
+def long_enough(ranks: int) -> float:
+    """Returns the seconds that ranks may take to sum together: the more there are, the longer they take to connect."""
+    return NODE + ranks / 32
 
 
 def ring(nodes: list[str]) -> list[Edge]:
@@ -88,16 +94,18 @@ class Links:
     def __init__(self, meeting: Meeting, roll: Roll, backend: Backend, device: torch.device) -> None:
         self.meeting, self.roll, self.backend, self.device = meeting, roll, backend, device
         self.place = meeting.place
+        if backend == "nccl":  # a wait that is too long is an error here, where else it would end the process
+            os.environ.update(TORCH_NCCL_BLOCKING_WAIT="1", TORCH_NCCL_ASYNC_ERROR_HANDLING="0")
         self.mates = roll.nodes[self.place.node]
         self.index = self.mates.index(self.place.rank)
         self.alike = len({len(ranks) for ranks in roll.nodes.values()}) == 1
 
     def inside(self) -> Measured | None:
-        """Sums over the ranks of this node; None where there is one."""
-        if len(self.mates) == 1:
+        """Sums over the ranks of this node; None where there is one, or where these are all."""
+        if len(self.mates) == 1 or len(self.roll.nodes) == 1:
             return None
         name = f"inside/{self.place.node}"
-        return measured(ALL, lambda: self._reduce(name, self.index, len(self.mates)))
+        return measured(NODE, lambda: self._reduce(name, self.index, len(self.mates)))
 
     def with_neighbours(self) -> dict[str, Measured]:
         """Sends to the rank of the same number on each neighbouring node, and back; phase after phase.
@@ -118,7 +126,8 @@ class Links:
         """Sums over all ranks; None where there is one."""
         if self.roll.ranks == 1:
             return None
-        return measured(ALL, lambda: self._reduce("all", self.place.rank, self.roll.ranks))
+        ranks = self.roll.ranks
+        return measured(long_enough(ranks), lambda: self._reduce("all", self.place.rank, ranks))
 
     def _exchange(self, edge: Edge) -> float:
         """Sends there and back; returns bytes a second."""
@@ -143,7 +152,7 @@ class Links:
 
     def _reduce(self, name: str, rank: int, ranks: int) -> float:
         """Sums numbers over ranks; returns bytes a second over the bus, as the tests of NCCL count them."""
-        group = self._group(name, rank, ranks, ALL)
+        group = self._group(name, rank, ranks, long_enough(ranks))
         numbers = _ALL[self.backend] // 4
         for count in (_WARM // 4, *[numbers] * _ROUNDS):
             data = torch.full((count,), float(rank + 1), device=self.device)

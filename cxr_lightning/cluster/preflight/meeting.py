@@ -6,6 +6,7 @@ All that is told goes through the store, never through a collective: a collectiv
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -65,7 +66,8 @@ class Meeting:
     def __init__(self, place: Place, wait: float) -> None:
         self.place, self.wait = place, wait
         self.host, self.port = place.meeting_point()
-        self.store = self._connect(first=place.rank == 0)
+        holds = place.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"  # else torchrun does
+        self.store = self._connect(first=holds)
         if self.port == 0:
             self.port = self.store.port
         self.store.set(f"here/{place.rank}", place.node)
@@ -134,9 +136,10 @@ class Meeting:
     def together(self, name: str, count: int, seconds: float) -> None:
         """Waits until so many have called this, or no longer than the time."""
         end = time.monotonic() + seconds
-        self.store.add(f"together/{name}", 1)
-        while self.store.add(f"together/{name}", 0) < count and time.monotonic() < end:
+        called = self.store.add(f"together/{name}", 1)
+        while called < count and time.monotonic() < end:
             time.sleep(_LOOK / 5)
+            called = self.store.add(f"together/{name}", 0)
 
 
 def _missing(nodes: dict[str, list[int]], place: Place) -> dict[str, str]:

@@ -17,7 +17,7 @@ from cxr_lightning.checkpoint.runs import newest_checkpoint
 from cxr_lightning.cluster.preflight import clock, devices, folders, host, likeness
 from cxr_lightning.cluster.preflight.asking import Asked
 from cxr_lightning.cluster.preflight.finding import Finding, within
-from cxr_lightning.cluster.preflight.links import ALL, Backend, Links, measured
+from cxr_lightning.cluster.preflight.links import NODE, Backend, Links, measured
 from cxr_lightning.cluster.preflight.look import Outlook
 from cxr_lightning.cluster.preflight.meeting import Meeting, Roll
 from cxr_lightning.cluster.preflight.voice import Voice
@@ -123,7 +123,7 @@ class Session:
             wrong.append(devices.compute(self.place.local_rank))
             return 0.0
 
-        late = measured(ALL, compute)
+        late = measured(NODE, compute)
         return late if isinstance(late, str) else wrong[0]
 
     def _checkpoint_size(self) -> int:
