@@ -1,4 +1,4 @@
-"""The job scripts as they are, on two nodes of a real Slurm. Stages 1 and 2: test_pipeline.py, test_interruptions.py."""
+"""The job scripts as they are, on two nodes of a real Slurm; stages 1 and 2 run in test_pipeline.py and beside it."""
 
 from __future__ import annotations
 
