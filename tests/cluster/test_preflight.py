@@ -398,6 +398,15 @@ def test_damaged_shards_are_found_by_reading_anywhere(shards, tmp_path):
     assert data.open_data(given_data(shards) | {"shards": weighted}).sets.sets[1].weight == 2.0
 
 
+def test_what_is_warned_of_while_data_is_opened_is_told(shards, tmp_path):
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    (copy / "train-000001.tar").unlink()
+    with data.warnings_of() as warned:
+        data.open_data(given_data(copy, max_bad=0.9))
+    found = data.look(data.open_data(given_data(shards)), 2, 0, warned)
+    assert (found.status, "missing or cut off" in found.why) == ("warning", True)
+
+
 def test_room_for_staged_and_cached_shards(shards, tmp_path, monkeypatch):
     staged = data.open_data(given_data(shards, stage_to=str(tmp_path / "a")))
     assert folders.look_at_scratch(staged, ".mark").status == "ok"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cxr_lightning.cluster.preflight.finding import Finding
@@ -33,13 +36,31 @@ def open_data(given: Mapping[str, Any]) -> ShardDataModule:
     return ShardDataModule(**{**given, "shards": shards})
 
 
-def look(data: ShardDataModule, samples: int, seed: int) -> Finding:
+@contextmanager
+def warnings_of() -> Iterator[list[str]]:
+    """Collects what this thread warns of meanwhile: on a rank that does not speak, nobody would see it."""
+    told: list[str] = []
+    handler, thread, logger = (
+        logging.Handler(logging.WARNING),
+        threading.get_ident(),
+        logging.getLogger("cxr_lightning"),
+    )
+    handler.emit = lambda record: told.append(record.getMessage()) if record.thread == thread else None  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+
+
+def look(data: ShardDataModule, samples: int, seed: int, warned: Sequence[str] = ()) -> Finding:
     """Reads samples of training and validation.
 
     Args:
         data: The opened data.
         samples: How many.
         seed: Another one on each node, so that nodes together see more.
+        warned: What was warned of while it was opened.
     """
     drawn, times, wrong = random.Random(seed), [], []
     splits = [ShardReader(data.sets.samples("train"))]
@@ -70,4 +91,8 @@ def look(data: ShardDataModule, samples: int, seed: int) -> Finding:
         why = f"{len(wrong)} of {len(times)} samples of {where} cannot be used, the first: {wrong[0]}"
         return Finding(CHECK, f"{len(wrong)} of {len(times)} bad", "failed", why, _REMEDY, figures)
     told = f"{figures['samples']:,} samples, {shards} shards; {len(times)} read, {median:.1f} ms each"
-    return Finding(CHECK, told, figures=figures, value=-median)
+    finding = Finding(CHECK, told, figures=figures, value=-median)
+    if warned:
+        more = f" (and {len(warned) - 1} more)" if len(warned) > 1 else ""
+        return finding.but("warning", f"{warned[0]}{more}", "copy the shards again, unless that is meant")
+    return finding

@@ -124,7 +124,7 @@ class Gathering:
 
     def _mount(self, node: str, sees: str) -> None:
         remedy = f"{sees} reads them: see that the disk is mounted here too, or copy them to where all nodes see them"
-        why = next((each.why for each in self.findings[node] if each.check == data.CHECK), "")
+        why = next((each.why for each in self.findings[node] if each.check == data.CHECK), "").partition(";")[0]
         self._change(node, data.CHECK, "failed", why, remedy)
 
     def _figures(self, node: str, check: str) -> dict[str, Any]:

@@ -84,8 +84,9 @@ class Outlook:
         opened: list[Any] = []
 
         def look() -> Finding:
-            opened.append(data.open_data(self.config["data"]))
-            return data.look(opened[0], self.samples, zlib.crc32(self.place.node.encode()))
+            with data.warnings_of() as warned:
+                opened.append(data.open_data(self.config["data"]))
+            return data.look(opened[0], self.samples, zlib.crc32(self.place.node.encode()), warned)
 
         found = [within(TIME, data.CHECK, look)]
         run, keep = Path(self.config["run"]), int(self.config["checkpoint"]["keep"])
