@@ -20,9 +20,12 @@ def test_the_language_stage_runs_on_two_nodes_as_shipped(
 ):
     run = tmp_path / "stage0"
     language = ["--model.source.language", parts["language"], "--trainer.max_steps", "5"]
-    tuned, steps, _ = ended_well(slurm, submit(slurm, 0, run, ["--data.shards", str(shards), *language]), run)
+    data = ["--data.shards", str(shards), "--data.stage_to", "/dev/shm/near"]  # each node has its own
+    tuned, steps, log = ended_well(slurm, submit(slurm, 0, run, [*data, *language]), run)
     assert (tuned.stage, tuned.provenance["ranks"]) == ("language", 2)
     assert steps == list(range(1, 5 + 1))
+    assert "shards to /dev/shm/near/" in log
+    assert log.count(" on 2 nodes in ") == 1, "staged once on each"
 
 
 @pytest.mark.slurm
