@@ -136,10 +136,10 @@ def test_a_run_changes_its_nodes_and_leaves_before_its_time_limit(
     assert step_of(newest_checkpoint(run)) > 15, "saved when it was cancelled, and for a user who wants it to end"
     assert slurm.job(two)["Restarts"] == "0"
 
-    # On one node, with a minute that it knows of: Slurm is told to send nothing.
-    one_node = ("--nodes=1", "--ntasks-per-node=2", "--time=1", "--signal=CONT@1")
-    one = submit(slurm, 1, run, [*given, "--preemption.before_limit_s", "52"], *one_node)
-    until(lambda: slurm.job(one)["Restarts"] == "1", 90, f"job {one} was not requeued before its limit")
+    # On one node, with a limit that it knows of: Slurm is told to send nothing.
+    one_node = ("--nodes=1", "--ntasks-per-node=2", "--time=2", "--signal=CONT@1")
+    one = submit(slurm, 1, run, [*given, "--preemption.before_limit_s", "105"], *one_node)
+    until(lambda: slurm.job(one)["Restarts"] == "1", 130, f"job {one} was not requeued before its limit")
     slurm.call("scancel", one)
     assert attempts(run)[-1].reason.endswith("the job's time limit"), tail(run)
     assert newest_checkpoint(run) == checkpoint_folder(run, step_of(newest_checkpoint(run)))
