@@ -25,7 +25,7 @@ class Begun:
         self.file.write_text(yaml.safe_dump(self.told))
 
     def run(self, *options: str) -> None:
-        sweep([str(self.file), "--poll", "0.1", *options])
+        sweep([str(self.file), "--poll", "0.2", *options])
 
     def said(self, trial: str) -> str:
         return (self.folder / "jobs" / trial / "rank-0.log").read_text()

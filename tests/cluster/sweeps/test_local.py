@@ -40,11 +40,10 @@ def states(folder) -> dict[str, str]:
 
 def test_a_failed_trial_is_named_and_the_others_finish(begun, monkeypatch, capsys):
     monkeypatch.setenv("PRETEND_SECONDS", "0.02")
-    begun.write(parameters={LR: {"grid": [1e-4, 1e-3, -1.0, 13.0, 2.0, 1e-2]}})
+    begun.write(parameters={LR: {"grid": [1e-3, -1.0, 13.0, 2.0, 1e-2]}})
     begun.run()
     assert states(begun.folder) == {
-        "lr=0.001": "done", "lr=0.0001": "done", "lr=0.01": "done", "lr=2": "done", "lr=-1": "failed",
-        "lr=13": "failed",
+        "lr=0.001": "done", "lr=0.01": "done", "lr=2": "done", "lr=-1": "failed", "lr=13": "failed",
     }  # fmt: skip
     assert at_once(begun.folder) == 2
     told = report(begun.folder)
@@ -201,7 +200,10 @@ def test_a_dry_run_prints_the_trials_and_does_nothing(begun, capsys):
 
 
 def test_other_settings_do_not_go_into_the_same_sweep(begun):
+    begun.write(parameters={LR: {"grid": [1e-2]}})
     begun.run()
+    kept = yaml.safe_load((begun.folder / "jobs" / "lr=0.01" / "config.yaml").read_text())
+    assert (kept["model"]["init_args"]["optim"]["lr"], kept["data"]["global_batch"]) == (0.01, 8), "as it was checked"
     with pytest.raises(SweepError, match=r"data.max_tokens was 1024, now 512"):
         begun.run("--data.max_tokens", "512")
     begun.write(jobs={"executor": "local", "tasks_per_node": 2})  # what changes no result may change
@@ -210,18 +212,11 @@ def test_other_settings_do_not_go_into_the_same_sweep(begun):
 
 
 def test_a_sweep_none_of_whose_trials_finishes_ends_with_an_error(begun, capsys):
-    begun.write(parameters={LR: {"grid": [-1.0, -2.0]}})
+    begun.write(parameters={LR: {"grid": [-2.0]}})
     assert cli(["sweep", str(begun.file), "--poll", "0.1"]) == 1
     told = capsys.readouterr()
     assert "no trial came to its end" in told.err
     assert "Invalid learning rate: -2.0" in told.out
-
-
-def test_configurations_of_trials_are_kept_as_they_were_checked(begun):
-    begun.run()
-    kept = yaml.safe_load((begun.folder / "jobs" / "lr=0.01" / "config.yaml").read_text())
-    assert kept["model"]["init_args"]["optim"]["lr"] == 0.01
-    assert kept["data"]["global_batch"] == 8
 
 
 def test_no_sweep_to_look_at(tmp_path, capsys):
