@@ -60,6 +60,11 @@ class Writer:
         return self._thread is not None
 
     @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written in the background just now."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def failed(self) -> BaseException | None:
         """Why the checkpoint that was written in the background is not there; a rank may know before the others do."""
         return self._error

@@ -29,6 +29,7 @@ from cxr_lightning.stream.features import FeatureFolder, ShardFeatures
 from cxr_lightning.stream.pixels import Pixels
 from cxr_lightning.stream.records import FeaturesError
 from cxr_lightning.training.precision import computed_in
+from cxr_lightning.training.pulse import taking_time
 
 if TYPE_CHECKING:
     from cxr_lightning.training.stage import StageModule
@@ -92,11 +93,12 @@ def together(action: Callable[[], _Result], error: type[ValueError] = FeaturesEr
     group = dist.new_group(backend="gloo", timeout=_SHARES) if dist.is_initialized() else None
     done: list[_Result] = []
     failure: Exception | None = None
-    try:
-        done.append(action())
-    except Exception as raised:  # whatever it is: the others wait
-        failure = raised
-    wrong = next(filter(None, gather(_told(failure), group)), "")
+    with taking_time():
+        try:
+            done.append(action())
+        except Exception as raised:  # whatever it is: the others wait
+            failure = raised
+        wrong = next(filter(None, gather(_told(failure), group)), "")
     if group is not None:
         dist.destroy_process_group(group)
     if wrong:

@@ -49,7 +49,7 @@ class Holding(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Gives it free; while a checkpoint is still being written, only at the end of the process."""
-        if not getattr(trainer.strategy, "saving", False):
+        if not getattr(trainer.strategy, "writing", False):
             self.release()
 
     def release(self) -> None:

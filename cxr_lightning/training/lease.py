@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cxr_lightning.training import processes
 from cxr_lightning.training.job import Job
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,8 @@ class Holder:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
-    started: str = field(default_factory=lambda: _started(os.getpid()))
-    kernel: str = field(default_factory=lambda: _kernel())
+    started: str = field(default_factory=lambda: processes.started(os.getpid()))
+    kernel: str = field(default_factory=processes.kernel)
     user: str = field(default_factory=lambda: _user())
     job: str = ""
     restart: int = 0
@@ -70,7 +71,7 @@ class Holder:
     @property
     def lives(self) -> bool | None:
         """Whether its process is there; None where that cannot be seen from here."""
-        return self.started == _started(self.pid) if self.kernel == _kernel() != "" else None
+        return self.started == processes.started(self.pid) if self.kernel == processes.kernel() != "" else None
 
 
 class Lease:
@@ -243,20 +244,6 @@ def _time(file: Path) -> float | None:
             return os.fstat(opened.fileno()).st_mtime
     except FileNotFoundError:
         return None
-
-
-def _started(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _kernel() -> str:
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
 
 
 def _user() -> str:

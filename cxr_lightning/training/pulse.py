@@ -10,10 +10,14 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FOLDER = "pulse"
+_HELD = "debugger"
+_taking: list[None] = []
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,41 @@ def beats(run: Path) -> list[Beat]:
         except (OSError, ValueError, TypeError):
             continue
     return sorted(found, key=lambda beat: beat.rank)
+
+
+def hold(run: Path) -> None:
+    """Says that this rank is in a debugger, whose user may take his time."""
+    (run / FOLDER / _HELD).touch()
+
+
+def held(run: Path, rank: int, seconds: float) -> bool:
+    """Returns whether a rank said so not long ago, by the clock of the file server: nodes' clocks differ.
+
+    Args:
+        run: The run directory.
+        rank: This rank, which has just said where it stands.
+        seconds: How long ago is long.
+    """
+    folder = run / FOLDER
+    try:
+        return (folder / f"rank-{rank}").stat().st_mtime - (folder / _HELD).stat().st_mtime < seconds
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def taking_time() -> Iterator[None]:
+    """Marks what takes as long as it takes, and notices by itself if a rank is lost: hours of computing features."""
+    _taking.append(None)
+    try:
+        yield
+    finally:
+        _taking.pop()
+
+
+def unhurried() -> bool:
+    """Returns whether this process does such a thing."""
+    return bool(_taking)
 
 
 def clear(run: Path) -> None:

@@ -1,9 +1,10 @@
 """A rank that hangs: found by the clock, traced on all ranks, and the job ended so that it may run again elsewhere.
 
 Ranks wait for one another in every step, so when one hangs all stand still, each in its own place. A thread of each
-rank sees that its training made no move for too long, writes the stacks of all its threads down, and ends the process.
-Who is to blame shows from what the ranks said last: the one that is silent, else the one that is behind. Nothing of it
-is a collective, and the training only notes the time.
+rank sees that its training made no move for too long, and calls the others; all write their stacks down, one says who
+is to blame, and all end. Nothing of it is a collective, and the training only notes the time. Files of the run carry
+it, and not the store of the process group, which lives in rank 0 and is silent when rank 0 is what hangs. A disk that
+hangs blocks only threads that nobody waits for.
 """
 
 from __future__ import annotations
@@ -13,23 +14,53 @@ import faulthandler
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
 from cxr_lightning.checkpoint import attempts
+from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.stream.rows import Batch
-from cxr_lightning.training import pulse
-from cxr_lightning.training.pulse import Beat
+from cxr_lightning.training import processes, pulse, stacks
+from cxr_lightning.training.stacks import Trace
+from cxr_lightning.training.verdict import verdict
 
 STATUS = 70
 """Exit status of a run that hung."""
 FOLDER = "hangs"
+VERDICT = "verdict.txt"
+_ROUNDS = 3
+"""Looks at the clock for each time that a rank says where it stands: a thousand of them do so on one disk."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A rank's process, as all ranks know it from the beginning.
+
+    Attributes:
+        host: Its node.
+        process: Its number there.
+        started: When it began.
+        kernel: Where that number means something.
+        box: The file among its open ones that takes its stacks.
+    """
+
+    host: str = field(default_factory=socket.gethostname)
+    process: int = field(default_factory=os.getpid)
+    started: str = field(default_factory=lambda: processes.started(os.getpid()))
+    kernel: str = field(default_factory=processes.kernel)
+    box: int = -1
+
+    @property
+    def visible(self) -> bool:
+        """Whether it runs here, where this process could end it."""
+        return self.kernel == processes.kernel() != "" and self.started == processes.started(self.process) != ""
 
 
 class Watchdog(pl.Callback):
@@ -38,35 +69,51 @@ class Watchdog(pl.Callback):
     Args:
         run: The run directory.
         timeout_s: Seconds that a micro-batch, or the wait for its data, may take; 0 watches nothing.
-        slow_timeout_s: Seconds for what is long by nature: the first step (compilation), a save, the end of a
+        slow_timeout_s: Seconds for what is long by nature: loading, the first step (compilation), a save, the end of a
             validation with its generated reports.
     """
 
     def __init__(self, run: str, timeout_s: float = 600.0, slow_timeout_s: float = 3600.0) -> None:
         self.run, self.timeout_s, self.slow_timeout_s = Path(run), timeout_s, max(slow_timeout_s, timeout_s)
-        self.every = max(0.5, min(30.0, timeout_s / 10))
+        self.every = max(0.2, min(10.0, timeout_s / 10))
         """Seconds between two looks at the clock."""
-        self._rank = 0
-        self._step = 0
+        self.grace = max(3.0, 3 * self.every)
+        """Seconds that ranks have to come to the end of a run that hangs."""
+        self._rank = self._step = 0
+        self._box = stacks.Box()
+        self._peers: list[Peer] = []
+        self._folder = self.run / FOLDER
         self._done = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._called = False
+        self._held = False
+        """Whether a rank is in a debugger."""
+        self._threads: list[threading.Thread] = []
         self._move: tuple[int, str, float, float] = (0, "", 0.0, 0.0)
         """Number, name, beginning on the monotonic clock, and allowance of what the training does now: one assignment,
         so that the thread never sees half of it."""
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins to watch; before it, rendezvous and loading have time limits of their own."""
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begins to watch, before the model is loaded."""
         if self.timeout_s <= 0:
             return
-        self._rank, self._step = trainer.global_rank, trainer.global_step
-        if trainer.is_global_zero:
+        self._box.open()
+        self._rank, self._peers = trainer.global_rank, gather(Peer(box=self._box.number))
+        began = trainer.strategy.broadcast(datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S"))
+        self._folder = self.run / FOLDER / began
+        self._mark("loading", slow=True)
+        self._threads = [
+            threading.Thread(target=target, name=target.__name__, daemon=True) for target in (self._watch, self._talk)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on the ranks say where they stand: nothing can be refused any more, and leave that behind."""
+        self._step = trainer.global_step
+        if self._threads and trainer.is_global_zero:
             pulse.clear(self.run)
             (self.run / pulse.FOLDER).mkdir(parents=True, exist_ok=True)
-        trainer.strategy.barrier("watchdog")
         self._mark("beginning to train", slow=True)
-        self._done.clear()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._thread.start()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -78,8 +125,8 @@ class Watchdog(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Notes that one ended."""
-        self._mark(f"after step {trainer.global_step}", slow=bool(getattr(trainer.strategy, "saving", False)))
+        """Notes that one ended; a save that comes now may have to wait for the one before."""
+        self._mark(f"after step {trainer.global_step}", slow=bool(getattr(trainer.strategy, "writing", False)))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -108,122 +155,109 @@ class Watchdog(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Stops to watch."""
-        if self._thread is None:
-            return
-        self._done.set()
-        self._thread.join(5)
-        self._thread = None
-        faulthandler.cancel_dump_traceback_later()
-        if trainer.is_global_zero:
+        if self._stop() and trainer.is_global_zero:
             pulse.clear(self.run)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Stops to watch: what ends is no training that hangs."""
+        self.teardown(trainer, pl_module, "fit")
+
+    def _stop(self) -> bool:
+        threads, self._threads = self._threads, []
+        self._done.set()
+        for thread in threads:
+            thread.join(2 * self.every)
+        if threads:
+            self._box.close()
+        return bool(threads)
 
     def _mark(self, doing: str, *, slow: bool = False) -> None:
         allowed = self.slow_timeout_s if slow else self.timeout_s
         self._move = (self._move[0] + 1, doing, time.monotonic(), allowed)
 
     def _watch(self) -> None:
-        """Looks at the clock, until the training ends or hangs."""
-        looked, paused = time.monotonic(), 0.0
-        watched = -1
+        """Looks at the clock, until the training ends or hangs; touches no file, for a disk may be what hangs."""
+        looked, watched, excused = time.monotonic(), -1, 0.0
         while not self._done.wait(self.every):
             now = time.monotonic()
-            number, doing, began, allowed = self._move
-            if number != watched:
-                watched, paused = number, 0.0
-            # A process that was suspended as a whole, or a debugger that holds it, is not a training that hangs.
-            paused += max(0.0, now - looked - 3 * self.every) if sys.gettrace() is None else now - looked
-            looked = now
-            # Should even this thread not run any more (C code that keeps the interpreter), this fires without it.
-            faulthandler.dump_traceback_later(self.slow_timeout_s + 60, exit=True, file=2)
-            idle = now - began - paused
-            with contextlib.suppress(OSError):  # a full disk has its own error
-                pulse.tell(self.run, self._rank, number, doing, time.time() - (now - began))
-            if idle > allowed:
-                self._end(doing, idle)
+            number, _, began, allowed = self._move
+            watched, excused = number, excused if number == watched else 0.0
+            # A job that was suspended as a whole, a debugger, and what takes as long as it takes, are no hang.
+            free = self._held or pulse.unhurried()
+            excused += now - looked if free else max(0.0, now - looked - 3 * self.every - 1.0)
+            looked, idle = now, now - began - excused
+            if idle > allowed or self._called:
+                self._end(idle)
 
-    def _end(self, doing: str, idle: float) -> None:
-        """Writes down where this rank stands, has one rank say it for all, and ends the process."""
-        folder = self.run / FOLDER / doing_folder(self._move[1])
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / f"rank-{self._rank}.txt").open("w") as file:
-                print(f"rank {self._rank} on {socket.gethostname()}: {doing}, for {idle:.0f} s", file=file, flush=True)
-                faulthandler.dump_traceback(file, all_threads=True)
-        time.sleep(2 * self.every)  # the others come to the same end, within one look at the clock
-        beats = pulse.beats(self.run)
-        awake = [beat.rank for beat in beats if time.time() - beat.at < 6 * self.every]
-        if self._rank == min(awake, default=self._rank):
-            told = verdict(beats, set(awake), idle, self.run / FOLDER)
-            with contextlib.suppress(OSError):
-                (folder / "verdict.txt").write_text(told + "\n")
-                attempts.end(self.run, told.partition("\n")[0])
-            os.write(2, f"\n{told}\n".encode())
-        time.sleep(self.every)  # the first process that ends has srun end the others: let the word be out
-        _end_silent_neighbours(beats, set(awake))  # and breaks the collective that the training thread waits in
+    def _talk(self) -> None:
+        """Says where this rank stands, and hears whether another one found that the run hangs."""
+        rounds = 0
+        while not self._done.wait(self.every):
+            number, doing, began, _ = self._move
+            with contextlib.suppress(OSError):  # a full disk has its own error
+                if rounds % _ROUNDS == 0:
+                    pulse.tell(self.run, self._rank, number, doing, time.time() - (time.monotonic() - began))
+                rounds += 1
+                if stacks.debugged():
+                    pulse.hold(self.run)
+                self._held = pulse.held(self.run, self._rank, 2 * _ROUNDS * self.every)
+            self._called = self._folder.exists()
+
+    def _end(self, idle: float) -> None:
+        """Has this rank write where it stands, and one rank say it for all; ends the process, also if that fails."""
+        longest = 2 * self.grace + 2.0
+        # The last word has a thread that no lock and no disk can stop.
+        faulthandler.dump_traceback_later(longest + 10.0, exit=True, file=os.open(os.devnull, os.O_WRONLY))
+        report = threading.Thread(target=self._report, args=(idle,), daemon=True)
+        report.start()
+        report.join(longest)
+        if report.is_alive():
+            os.write(2, f"\nRank {self._rank} on {socket.gethostname()} made no move for {idle:.0f} s "
+                        f"({self._move[1]}), and {self._folder} cannot be written.\n".encode())  # fmt: skip
+            faulthandler.dump_traceback(2, all_threads=True)
         os._exit(STATUS)
 
+    def _report(self, idle: float) -> None:
+        number, doing, *_ = self._move
+        self._folder.mkdir(parents=True, exist_ok=True)  # which calls the others
+        stacks.write(self._folder, stacks.own(self._rank, number, doing, idle))
+        end = time.monotonic() + self.grace
+        while time.monotonic() < end and len(stacks.wrote(self._folder)) < len(self._peers):
+            time.sleep(self.every)
+        silent = self._write_for_neighbours()
+        # Rank 0 speaks for all; should it be what hangs, the first to see that.
+        end = time.monotonic() + (self.every if self._rank == 0 else 3 * self.every)
+        while time.monotonic() < end and not (self._folder / VERDICT).exists():
+            time.sleep(self.every / 2)
+        with contextlib.suppress(FileExistsError):
+            self._speak(idle)
+        time.sleep(self.every)  # the first process that ends has srun end the others: let the word be out
+        for peer in silent:  # nothing else would, where ranks have no srun above them
+            if peer.visible:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(peer.process, signal.SIGKILL)
 
-def doing_folder(doing: str) -> str:
-    """Returns the folder for the stacks of a hang: all ranks hang at the same step, whatever each does there."""
-    steps = [word.strip(",") for word in doing.split() if word.strip(",").isdigit()]
-    return f"step-{int(steps[0]):07d}" if steps else "begin"
+    def _write_for_neighbours(self) -> list[Peer]:
+        """Writes for the ranks of this node that could not, if this is the first that could; returns all of them."""
+        wrote = stacks.wrote(self._folder)
+        silent = [rank for rank, peer in enumerate(self._peers) if rank not in wrote and peer.visible]
+        if self._rank == min(rank for rank in wrote | {self._rank} if self._peers[rank].host == socket.gethostname()):
+            self._write_for(silent)
+        return [self._peers[rank] for rank in silent]
 
+    def _write_for(self, silent: Iterable[int]) -> None:
+        said = {beat.rank: beat for beat in pulse.beats(self.run)} if silent else {}
+        for rank in silent:
+            peer, beat = self._peers[rank], said.get(rank)
+            moves, doing = (0, "nothing yet") if beat is None else (beat.moves, beat.doing)
+            where = processes.state(peer.process) if peer.visible else "cannot be seen from another node"
+            trace = Trace(rank, peer.host, peer.process, moves, doing, 0.0, where, silent=True)
+            stacks.write(self._folder, trace, stacks.wrung(peer.process, peer.box) if peer.visible else "")
 
-def verdict(beats: list[Beat], awake: set[int], idle: float, folder: Path) -> str:
-    """Returns who hangs, where, and for whom the others wait, for people.
-
-    Args:
-        beats: What every rank last said.
-        awake: The ranks that still say something.
-        idle: Seconds without a move.
-        folder: Where the stacks are.
-    """
-    silent = [beat for beat in beats if beat.rank not in awake]
-    least = min((beat.moves for beat in beats if beat.rank in awake), default=0)
-    most = max((beat.moves for beat in beats if beat.rank in awake), default=0)
-    behind = [beat for beat in beats if beat.rank in awake and beat.moves == least < most]
-    lines = [f"Training made no move for {idle:.0f} s (--watchdog.timeout_s): "]
-    if silent:
-        lines[0] += f"{_named(silent)} fell silent: stopped, killed, or its node is lost"
-    elif behind:
-        lines[0] += f"{_named(behind)} is behind, and the others wait"
-    else:
-        lines[0] += "all ranks are in the same step; the stacks tell which one is not in the collective of the others"
-    for beat in silent or behind or beats[:1]:
-        lines.append(f"  rank {beat.rank} on {beat.host}: {beat.doing}{_process(beat)}")
-    others = {beat.doing for beat in beats if beat not in silent and beat not in behind}
-    lines.append(f"  the others: {'; '.join(sorted(others)[:4])}" if others else "  there are no others")
-    lines.append(
-        f"Stacks of all threads of the ranks that could still write: {folder}. The run ends with status {STATUS}. "
-        "Remedy: if it is always the same node, leave it out (sbatch --exclude); if the step is only slow, raise "
-        "--watchdog.timeout_s."
-    )
-    return "\n".join(lines)
-
-
-def _named(beats: list[Beat]) -> str:
-    named = [f"rank {beat.rank} on {beat.host}" for beat in beats[:4]]
-    return ", ".join(named) + (f" and {len(beats) - 4} more" if len(beats) > 4 else "")
-
-
-def _process(beat: Beat) -> str:
-    """Returns what this node's kernel knows of a process here: all that can be had of one that is stopped."""
-    if beat.host != socket.gethostname():
-        return ""
-    try:
-        lines = Path(f"/proc/{beat.process}/status").read_text().splitlines()
-        state = next(line.partition(":")[2].strip() for line in lines if line.startswith("State:"))
-        waits = Path(f"/proc/{beat.process}/wchan").read_text().strip()
-    except (OSError, StopIteration):
-        return ", its process is gone"
-    return f", its process is {state}" + (f", in {waits}" if waits not in ("", "0") else "")
-
-
-def _end_silent_neighbours(beats: Iterable[Beat], awake: set[int]) -> None:
-    """Ends processes of this node that were stopped: nothing else would, where ranks have no srun above them."""
-    for beat in beats:
-        if beat.rank not in awake and beat.host == socket.gethostname():
-            with contextlib.suppress(OSError):
-                alike = os.path.samefile(f"/proc/{beat.process}/exe", "/proc/self/exe")
-                if alike and "its process is T" in _process(beat):
-                    os.kill(beat.process, signal.SIGKILL)
+    def _speak(self, idle: float) -> None:
+        with (self._folder / VERDICT).open("x") as file:
+            self._write_for(sorted(set(range(len(self._peers))) - stacks.wrote(self._folder)))
+            told = verdict(stacks.read(self._folder), idle, self._folder, STATUS)
+            print(told, file=file)
+        os.write(2, f"\n{told}\n".encode())
+        attempts.end(self.run, told.partition("\n")[0])

@@ -181,6 +181,11 @@ class ZeroStrategy(DeepSpeedStrategy):
         return self._writer is not None and self._writer.begun
 
     @property
+    def writing(self) -> bool:
+        """Whether a checkpoint is being written in the background just now."""
+        return self._writer is not None and self._writer.busy
+
+    @property
     def saving_failed(self) -> BaseException | None:
         """Why the checkpoint that was written in the background is not there, as far as this rank knows."""
         return None if self._writer is None else self._writer.failed

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -80,3 +83,39 @@ def age(rank: int, on: int) -> None:
 
     if rank == on:
         agreement.source = lambda: "of-yesterday"
+
+
+def stop(rank: int, on: int, steps: list[int], after: str) -> None:
+    """Has somebody stop a rank's process, once a file is there."""
+
+    def happens(module: Any, batch: Any) -> None:
+        while not Path(after).exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    if rank == on:
+        _at_step(happens, steps)
+
+
+def keep(rank: int, on: int, steps: list[int]) -> None:
+    """Waits in C code that does not let the interpreter go."""
+    if rank == on:
+        _at_step(lambda module, batch: ctypes.PyDLL(None).sleep(3600), steps)
+
+
+def look_into(rank: int, on: int, steps: list[int], seconds: float) -> None:
+    """Stands at a debugger's prompt."""
+    prompt = {"__name__": "pdb", "time": time, "seconds": seconds}
+    if rank == on:
+        _at_step(lambda module, batch: exec("time.sleep(seconds)", prompt), steps)
+
+
+def stick(rank: int) -> None:
+    """Has the disk of the run not answer while the model is loaded."""
+    from cxr_lightning.training import pulse, stacks
+    from cxr_lightning.training.stage import StageModule
+
+    def never(*_: Any) -> None:
+        time.sleep(3600)
+
+    pulse.tell = stacks.write = StageModule.configure_model = never
