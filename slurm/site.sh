@@ -5,6 +5,7 @@
 CXR_VENV="${CXR_VENV:-.venv}"
 source "$CXR_VENV/bin/activate"
 # Or a container that holds it, before every task: CXR_CONTAINER=(apptainer exec --nv /images/cxr.sif)
+# (The environment above stays: what puts a job back into the queue needs scontrol, which containers have not.)
 CXR_CONTAINER=()
 
 # Weights from the hub: on a disk that all nodes see. Where nodes have no way out, fetch them once on the login node
@@ -19,6 +20,7 @@ export NCCL_DEBUG="${NCCL_DEBUG:-WARN}"
 
 # The look at all nodes before a training (cxr preflight); 0 leaves it out.
 # export CXR_PREFLIGHT=0
+CXR_PREFLIGHT_OPTIONS=() # say, (--preflight.wait 600) where a thousand ranks import from one slow disk
 
 # Logs appear as they are written, and without colours.
 export PYTHONUNBUFFERED=1 NO_COLOR=1

@@ -6,6 +6,8 @@ From it a job knows whether to go back into the queue: an attempt that saved not
 from __future__ import annotations
 
 import json
+import logging
+import os
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.checkpoint.runs import newest_checkpoint, step_of
+
+log = logging.getLogger(__name__)
 
 NAME = "attempts.jsonl"
 FORGIVEN = 1
@@ -52,28 +56,39 @@ def end(run: Path, reason: str) -> None:
         _append(run, {"event": "ended", "reason": reason, "at": datetime.now(UTC).isoformat(timespec="seconds")})
 
 
+def gained(run: Path, job: str, restart: int) -> bool:
+    """Returns whether an attempt of a job saved anything new."""
+    mine = [each for each in attempts(run) if (each.job, each.restart) == (job, restart)]
+    return bool(mine) and saved(run) > mine[-1].step
+
+
+def requeued(run: Path, job: str, restart: int) -> None:
+    """Writes down that a job went back into the queue after a crash, and what had been saved by then."""
+    gain = gained(run, job, restart)
+    _append(run, {"event": "requeued", "job": job, "saved": saved(run), "gained": gain})
+
+
+def barren_crashes(run: Path, job: str, restart: int) -> int:
+    """Returns how many crashes in a row saved nothing, this one included; what Slurm itself ended is none of them."""
+    reached = saved(run)
+    earlier = [each for each in _lines(run, "requeued") if each.get("job") == job and each.get("saved") == reached]
+    return sum(not each.get("gained") for each in earlier) + (not gained(run, job, restart))
+
+
 def attempts(run: Path) -> list[Attempt]:
     """Returns all attempts, oldest first."""
     found: list[Attempt] = []
-    lines = (run / NAME).read_text().splitlines() if (run / NAME).exists() else []
-    for line in lines:
-        try:
-            told: dict[str, Any] = json.loads(line)
-        except ValueError:  # half a line: the node died in it
-            continue
-        event = told.pop("event", "")
-        if event == "began":
+    for told in _lines(run, "began", "ended"):
+        if told.pop("event") == "began":
             found.append(Attempt(**told))
-        elif event == "ended" and found:
+        elif found:
             found[-1] = Attempt(**{**asdict(found[-1]), "reason": told["reason"]})
     return found
 
 
 def fruitless(run: Path) -> int:
     """Returns how many attempts in a row, up to the last, left no newer checkpoint than they began with."""
-    newest = newest_checkpoint(run)
-    reached = 0 if newest is None else step_of(newest)
-    count = 0
+    reached, count = saved(run), 0
     for attempt in reversed(attempts(run)):
         if reached > attempt.step:
             break
@@ -81,6 +96,29 @@ def fruitless(run: Path) -> int:
     return count
 
 
+def saved(run: Path) -> int:
+    """Returns the step of a run's newest checkpoint; 0 where there is none."""
+    newest = newest_checkpoint(run)
+    return 0 if newest is None else step_of(newest)
+
+
+def _lines(run: Path, *events: str) -> list[dict[str, Any]]:
+    found = []
+    for line in (run / NAME).read_text().splitlines() if (run / NAME).exists() else []:
+        try:
+            told = json.loads(line)
+        except ValueError:  # half a line: the node died in it
+            continue
+        if told.get("event") in events:
+            found.append(told)
+    return found
+
+
 def _append(run: Path, line: dict[str, Any]) -> None:
-    with (run / NAME).open("a") as file:
-        print(json.dumps(line), file=file)
+    """Adds a line; that it cannot be written (a full disk) is told and must not hide what is being written down."""
+    try:
+        with (run / NAME).open("ab+") as file:
+            torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+            file.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
+    except OSError as error:
+        log.warning("%s was not written: %s", run / NAME, error)

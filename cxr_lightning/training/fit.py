@@ -24,6 +24,7 @@ from cxr_lightning.training.board import Board
 from cxr_lightning.training.environment import cluster_plugins, limit_threads, ranks_per_node
 from cxr_lightning.training.events import Events
 from cxr_lightning.training.holding import Holding
+from cxr_lightning.training.job import Job
 from cxr_lightning.training.monitor import Monitor
 from cxr_lightning.training.nonfinite import Nonfinite
 from cxr_lightning.training.panels import Panels
@@ -253,7 +254,9 @@ def where_to_begin(run: Path, wish: str | None) -> str | None:
     Raises:
         RunError: If the run was begun before and nothing says to go on, or there is nothing to go on from.
     """
-    newest = newest_checkpoint(run)
+    newest, job = newest_checkpoint(run), Job.here()
+    if newest is not None and job is not None and job.restarts:
+        return str(newest)  # a requeued job says what it said the first time, and is to go on
     if wish is None and newest is not None:
         raise RunError(
             f"The run {run} was begun before (it has {newest.name}). "

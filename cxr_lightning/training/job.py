@@ -44,7 +44,8 @@ class Job:
         try:
             return datetime.fromisoformat(told).timestamp()
         except ValueError:
-            return None
+            stamp = os.environ.get("SLURM_JOB_END_TIME", "")  # newer versions say it, also where scontrol is missing
+            return float(stamp) if stamp.isdigit() else None
 
     def state(self) -> str:
         """Returns the job's state in Slurm's words; empty where nobody answers."""
@@ -66,6 +67,8 @@ class Job:
         try:
             _scontrol("requeue", self.number)
         except (OSError, subprocess.SubprocessError) as error:
+            if self.state() in ("PENDING", "COMPLETING", "REQUEUED"):
+                return  # it was, and the answer was lost
             told = getattr(error, "stderr", None) or str(error)
             raise RequeueError(
                 f"Job {self.number} could not be requeued: {told.strip()}. Remedy: submit it again, it goes on from "
@@ -80,6 +83,11 @@ class Job:
         return dict(word.split("=", 1) for word in words if "=" in word)
 
 
+# The process is one of the job's step: the signals that a preempted step gets must not end it on its way.
+_SHIELDED = "trap '' TERM INT USR1 USR2; exec scontrol \"$@\""
+
+
 def _scontrol(*words: str) -> str:
-    command = ["scontrol", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True).stdout
+    command = ["sh", "-c", _SHIELDED, "scontrol", *words]
+    environment = {**os.environ, "SLURM_TIME_FORMAT": "standard"}  # users may have set another
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True, env=environment).stdout

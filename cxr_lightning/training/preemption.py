@@ -34,17 +34,24 @@ _WHY: dict[Wish, str] = {
 }
 
 
+_VALIDATED_BETWEEN = 8
+"""Batches of a validation between two looks at the ranks' wishes: each makes a GPU wait."""
+_ASKED_AGAIN = 600.0
+"""Seconds until a controller that did not say when the job ends is asked again."""
+
+
 class Leaving(BaseException):
     """The run is saved and ends before its last step. Not an error, so that nothing on the way takes it for one.
 
     Attributes:
         wish: What was asked for.
         step: Where the run was saved.
+        requeue: Whether its job may be requeued.
     """
 
-    def __init__(self, wish: Wish, step: int) -> None:
+    def __init__(self, wish: Wish, step: int, requeue: bool = True) -> None:
         super().__init__(f"step {step}: {_WHY[wish]}")
-        self.wish, self.step = wish, step
+        self.wish, self.step, self.requeue = wish, step, requeue
 
 
 class Preemption(pl.Callback):
@@ -56,15 +63,23 @@ class Preemption(pl.Callback):
         validate: Says whether a validation follows.
         before_limit_s: Seconds before the job's time limit at which the run is saved and requeued, whether or not Slurm
             sends a signal. One or two steps and a save have to fit in.
+        requeue: Put the Slurm job back into the queue. Set to false where the job is not this run's alone: in an
+            allocation with several runs, in a notebook.
     """
 
     def __init__(
-        self, run: str, saving: SaveCheckpoints, validate: ValidateEvery, before_limit_s: float = 120.0
+        self,
+        run: str,
+        saving: SaveCheckpoints,
+        validate: ValidateEvery,
+        before_limit_s: float = 120.0,
+        requeue: bool = True,
     ) -> None:
         self.run, self.saving, self.validate = Path(run), saving, validate
-        self.before_limit_s = before_limit_s
+        self.before_limit_s, self.requeue = before_limit_s, requeue
         self.job = Job.here()
         self._limit: float | None = None
+        self._asked = 0.0
         self._began = False
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
@@ -80,7 +95,9 @@ class Preemption(pl.Callback):
         """Asks Slurm for the job's end, and writes down where this attempt begins."""
         listener.training = True
         if trainer.is_global_zero:
-            self._limit = None if self.job is None else self.job.ends()
+            self._ask_for_limit()
+            if self.job is not None and self._limit is None and not self.job.state():
+                log.warning("Slurm does not say when this job ends (no scontrol here?): it is saved at signals alone.")
             job, restart = ("", 0) if self.job is None else (self.job.number, self.job.restarts)
             attempts.begin(self.run, trainer.global_step, job, restart)
             self._began = True
@@ -105,7 +122,7 @@ class Preemption(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Answers a wish within a validation, which may be longer than Slurm waits; the resumed run begins with it."""
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or batch_idx % _VALIDATED_BETWEEN:
             return
         wishes = torch.tensor(self._wishes(), device=pl_module.device)
         if torch.distributed.is_initialized():
@@ -125,20 +142,27 @@ class Preemption(pl.Callback):
         listener.training = False
 
     def _leave(self, trainer: pl.Trainer, wish: Wish, *, owes: bool) -> None:
-        self.saving.save_now(trainer, owes_validation=owes)
         if trainer.global_step >= trainer.datamodule.steps:
-            return  # what is left, the last validation, ends the run sooner than another start would
-        raise Leaving(wish, trainer.global_step)
+            return  # what is left, the last validation and save, ends the run sooner than another start would
+        self.saving.save_now(trainer, owes_validation=owes)
+        raise Leaving(wish, trainer.global_step, self.requeue)
 
     def _wishes(self) -> list[float]:
         """Returns this rank's wishes; rank 0 watches the clock for all."""
         wishes = listener.wishes()
-        if self._limit is not None and time.time() > self._limit - self.before_limit_s:
-            assert self.job is not None
-            self._limit = self.job.ends()  # it may have been extended meanwhile
-            if self._limit is not None and time.time() > self._limit - self.before_limit_s:
-                wishes[WISHES.index("limit")] += 1
+        if self._is_near() or (self._limit is None and self._began and time.monotonic() > self._asked + _ASKED_AGAIN):
+            self._ask_for_limit()  # it may have been extended meanwhile
+        wishes[WISHES.index("limit")] += self._is_near()
         return wishes
+
+    def _is_near(self) -> bool:
+        return self._limit is not None and time.time() > self._limit - self.before_limit_s
+
+    def _ask_for_limit(self) -> None:
+        """Asks Slurm for the job's end; where nobody answers, what was known holds."""
+        self._asked = time.monotonic()
+        if self.job is not None:
+            self._limit = self.job.ends() or self._limit
 
 
 def leave(run: Path, leaving: Leaving, *, speaks: bool) -> int:
@@ -156,11 +180,18 @@ def leave(run: Path, leaving: Leaving, *, speaks: bool) -> int:
     job = Job.here()
     if not speaks:  # a rank that failed would have srun end the one that speaks
         return failed if job is None else 0
-    requeues = job is not None and _goes_back(job, leaving.wish)
+    requeues = job is not None and leaving.requeue and _goes_back(job, leaving.wish)
     console = Console(stderr=True)
     saved = f"Saved {checkpoint_folder(run, leaving.step)} because of {_WHY[leaving.wish]}."
     onward = "The same command with --ckpt_path auto goes on from there."
     attempts.end(run, f"left at step {leaving.step}: {_WHY[leaving.wish]}")
+    if requeues and leaving.wish == "limit" and attempts.fruitless(run) > attempts.FORGIVEN:
+        console.print(
+            f"{saved} The job is not requeued: its time limit was too short for a step, twice in a row. Remedy: submit "
+            "it with a longer --time, or lower --preemption.before_limit_s.",
+            soft_wrap=True,
+        )
+        return failed
     if job is not None and requeues:
         try:
             job.requeue()

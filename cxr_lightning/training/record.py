@@ -77,6 +77,7 @@ class Record(pl.Callback):
         aside.replace(self.run / "config.yaml")
         job = Job.here()
         if job is not None and (script := job.script()):
+            (self.run / "job.sh").touch(0o600)  # Slurm shows a script to its owner alone: there may be tokens in it
             (self.run / "job.sh").write_text(script)
         write_provenance(
             self.run,

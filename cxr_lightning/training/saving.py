@@ -113,6 +113,7 @@ class SaveCheckpoints(Checkpoint):
         """Saves after a validation, if its step is to be saved or is the best."""
         if trainer.sanity_checking or trainer.global_step == 0:
             return
+        self._owes = False
         loss = trainer.callback_metrics.get("validate/loss")
         self._loss = None if loss is None else float(loss)
         better = self._loss is not None and self._loss < self._best

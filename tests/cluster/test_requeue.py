@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -66,17 +67,19 @@ def test_a_task_of_an_array_has_a_name_of_its_own(slurm, monkeypatch):
 def test_what_never_came_to_a_step_does_not_go_back(slurm, tmp_path: Path):
     calls = slurm()
     (tmp_path / "run").mkdir()
-    begin(tmp_path / "run", 0, "17", 1)  # an earlier attempt did
-    with pytest.raises(RequeueError, match="did not come to its first step in this attempt"):
+    begin(tmp_path / "run", 0, "16", 0)  # another job did
+    with pytest.raises(RequeueError, match="did not come to its first step"):
         requeue(["--run", str(tmp_path / "run")])
     assert "requeue" not in calls.read_text()
 
 
 def test_a_crash_loop_ends_with_the_reason(slurm, run: Path):
     slurm()
-    for _ in range(2):
+    for again in (True, False):
         begin(run, 30, "17", 2)
         end(run, "RuntimeError: something that comes again")
+        if again:
+            requeue(["--run", str(run)])
     with pytest.raises(RequeueError, match=r"2 attempts in a row saved nothing.*something that comes again"):
         requeue(["--run", str(run)])
 
@@ -101,6 +104,29 @@ def test_the_run_may_stand_in_a_configuration(slurm, run: Path, tmp_path: Path):
     assert "requeue 17" in calls.read_text()
     with pytest.raises(RequeueError, match="add --run"):
         requeue(["--config", "configs/stage1.yaml"])
+
+
+def test_the_last_word_about_the_run_wins(slurm, run: Path, tmp_path: Path, capsys):
+    slurm()
+    (tmp_path / "mine.yaml").write_text(f"run: {run}\n")
+    requeue(["--run", "runs/stage1", "--config", str(tmp_path / "mine.yaml")])
+    assert f"goes on from {run}" in capsys.readouterr().err
+
+
+def test_what_was_interrupted_by_hand_stays_so(slurm, run: Path):
+    slurm()
+    with pytest.raises(RequeueError, match="interrupted by hand"):
+        requeue(["--status", "130", "--run", str(run)])
+
+
+def test_the_end_is_read_whatever_format_a_user_has_set(slurm, monkeypatch):
+    slurm()
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    assert Job.here().ends() == datetime(2026, 11, 22, 10).timestamp()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert Job.here().ends() is None
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1795340000")
+    assert Job.here().ends() == 1795340000.0
 
 
 def test_outside_a_job_there_is_nothing_to_requeue(run: Path, monkeypatch):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cxr_lightning.checkpoint import position
 from cxr_lightning.checkpoint.attempts import attempts
+from cxr_lightning.checkpoint.position import validation_loss
 from cxr_lightning.checkpoint.runs import newest_checkpoint, step_of
-from tests.training.undisturbed import arguments, assert_same_end, run_whole
+from tests.training.undisturbed import arguments, assert_same_end, curve, run_whole
 
 pytestmark = pytest.mark.ranks
 
@@ -53,3 +55,21 @@ def test_asked_to_end_anywhere_a_run_repeats_nothing_and_ends_alike(zygote, plac
     make_room = "a signal to make room (USR1 or USR2)"
     assert told == [make_room, make_room, "SIGTERM", "Ctrl-C", "SIGTERM", "done"]
     assert "The same command with --ckpt_path auto goes on from there." in log.read_text()
+
+
+def test_asked_to_end_in_the_last_step_a_run_validates_and_is_done(zygote, place):
+    root, log = place[0], place[0] / "last.log"
+    asked = {
+        "at": "step",
+        "call": 11,
+        "rank": 1,
+        "number": signal.SIGUSR1,
+    }  # the sixth step begins
+    assert zygote.wait(zygote.start(arguments(place, "last", 6), 2, log, signal=asked)) == [0, 0], log.read_text()
+    newest = newest_checkpoint(root / "last")
+    assert step_of(newest) == 6
+    assert not position.read(newest)["trainer"]["owes_validation"]
+    assert validation_loss(newest) < 100
+    assert zygote.wait(zygote.start(arguments(place, "last", 8), 2, log)) == [0, 0]  # and goes on without a second one
+    validated = [line["step"] for line in curve(root / "last") if "validate/loss" in line]
+    assert validated == [3, 6, 8]
