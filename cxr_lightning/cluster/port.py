@@ -51,10 +51,10 @@ def allowed() -> range:
 
 
 def _order(candidates: range) -> Iterator[int]:
-    """Yields every port once: that of the job's id first, which no other job nearby begins with, then in any order."""
+    """Yields every port once: that of the job's or process's number first, which none nearby begins with, then any."""
     job = os.environ.get("SLURM_JOB_ID", "")
     mine = random.SystemRandom()
-    first = candidates[(int(job) if job.isdigit() else mine.randrange(len(candidates))) % len(candidates)]
+    first = candidates[(int(job) if job.isdigit() else os.getpid()) % len(candidates)]
     yield first
     yield from (port for port in mine.sample(candidates, len(candidates)) if port != first)
 

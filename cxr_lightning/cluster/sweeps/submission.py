@@ -74,7 +74,8 @@ def submit(
     jobs, intended = [], []
     for launch in launches:
         token = uuid.uuid4().hex
-        jobs.append(TrialJob(folder.job(launch.name), _command(folder, launch, resources), token, slurm))
+        command = _command(folder, launch, resources)
+        jobs.append(TrialJob(folder.job(launch.name), command, token, slurm, _threads(resources, parallel)))
         told = {"until": launch.until, "from": launch.step, "executor": "slurm" if slurm else "local", "token": token}
         append(folder.submissions(launch.name), told)
         intended.append(token)
@@ -98,6 +99,13 @@ def gpus_here() -> list[int]:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60).stdout
     return list(range(sum(line.startswith("GPU ") for line in listed.splitlines())))
+
+
+def _threads(resources: Resources, parallel: int) -> int | None:
+    """Returns the cores that a rank has where trials compute on those of this machine; each would take all of them."""
+    if resources.on_slurm or resources.gpus_per_node:
+        return None
+    return max(1, len(os.sched_getaffinity(0)) // (parallel * resources.tasks_per_node))
 
 
 def _command(folder: SweepFolder, launch: Launch, resources: Resources) -> list[str]:

@@ -40,12 +40,14 @@ class TrialJob:
         command: The run.
         token: Of this submission; only the newest of a trial may run.
         slurm: Whether Slurm starts the ranks.
+        threads: Of each rank, where trials share the cores of this machine; None leaves it to the run.
     """
 
     folder: Path
     command: list[str]
     token: str
     slurm: bool
+    threads: int | None = None
 
     def __call__(self) -> int:
         """Runs the trial, and returns 0.
@@ -99,6 +101,8 @@ class TrialJob:
                 name: value for name, value in ours.items() if name not in _LAUNCHED and not name.startswith("SLURM_")
             }
             ours["MASTER_PORT"] = str(free_port())
+        if self.threads is not None:
+            ours.setdefault("OMP_NUM_THREADS", str(self.threads))
         return {**ours, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
 
     def _put_back(self, number: int) -> None:

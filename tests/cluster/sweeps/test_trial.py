@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_lightning.cluster.port import allowed
 from cxr_lightning.cluster.sweeps.folder import SweepFolder, append, lines
 from cxr_lightning.cluster.sweeps.space import Trial
 from cxr_lightning.cluster.sweeps.standing import last_words, look
@@ -78,6 +79,19 @@ HEARS = (
 def test_on_this_machine_a_signal_goes_on_to_the_run(tmp_path):
     with pytest.raises(TrialError, match="exit code 9"):
         job(tmp_path / "a", HEARS.format(int(signal.SIGTERM)))()
+
+
+def test_trials_on_this_machine_share_its_cores_and_know_nothing_of_a_job_around(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "3")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    mine = job(tmp_path / "a", "import os; print(*(os.environ.get(n) for n in os.environ['ASKED'].split()))")
+    mine.threads = 2
+    monkeypatch.setenv("ASKED", "OMP_NUM_THREADS SLURM_JOB_ID MASTER_PORT")
+    mine()
+    threads, slurm, port = last_words(tmp_path / "a" / "rank-0.log")[0].split()
+    assert (threads, slurm) == ("2", "None")
+    assert int(port) in allowed()
 
 
 def test_in_a_job_slurm_signals_the_run_itself(tmp_path, scontrol):
