@@ -97,7 +97,8 @@ def _facts(flat: Mapping[str, str], chosen: Path | None) -> Facts:
 def source() -> str:
     """Returns a digest of the package's own files: a commit does not tell what was changed since."""
     here, sha256 = Path(cxr_lightning.__file__).parent, hashlib.sha256()
-    for path in sorted(here.rglob("*.py")):
+    files = (path for path in here.rglob("*.py") if path.is_file() and not path.name.startswith("."))
+    for path in sorted(files):
         sha256.update(f"{path.relative_to(here)}\0".encode() + path.read_bytes())
     return sha256.hexdigest()[:12]
 

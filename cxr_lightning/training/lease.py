@@ -32,6 +32,9 @@ _QUIET = 90.0
 """Seconds without a sign after which a holder that cannot be asked otherwise is taken for dead."""
 _ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "PENDING",
           "BOOT_FAIL", "DEADLINE", "REQUEUED", "REVOKED")  # fmt: skip
+_STANDING_STILL = ("SUSPENDED", "STOPPED")
+"""States in which a job's run gives no sign of life and goes on later."""
+_LONGER = 10
 
 
 class RunLockedError(ValueError):
@@ -182,21 +185,24 @@ class Lease:
         state = Job(holder.job).state() if other else ""
         if state in _ENDED:
             return f"that job is {state}"
-        return self._watched(holder) if not state else self._refuse(holder, f", which is {state},")
+        if state in _STANDING_STILL:
+            return self._refuse(holder, f", which is {state},")
+        # A job that lives on may have lost its run: a notebook, an allocation. Its silence has to last.
+        return self._watched(holder, self.quiet * (_LONGER if state == "RUNNING" else 1))
 
-    def _watched(self, holder: Holder) -> str:
+    def _watched(self, holder: Holder, quiet: float) -> str:
         """Waits for a sign of life."""
         seen, waits = _time(self.file), False
         os.utime(self._aside)
-        end = time.monotonic() + self.quiet - max(0.0, (_time(self._aside) or 0.0) - (seen or 0.0))
+        end = time.monotonic() + quiet - max(0.0, (_time(self._aside) or 0.0) - (seen or 0.0))
         while time.monotonic() < end:
             if not waits:
                 waits = True
-                self._say(f"{self.file.parent} is held by {holder}. Waiting up to {self.quiet:.0f} s for a sign of it.")
+                self._say(f"{self.file.parent} is held by {holder}. Waiting up to {quiet:.0f} s for a sign of it.")
             time.sleep(min(1.0, self.beat))
             if _time(self.file) != seen:
                 self._refuse(holder)
-        return f"nothing was heard of it for {self.quiet:.0f} s"
+        return f"nothing was heard of it for {quiet:.0f} s"
 
     def _refuse(self, holder: Holder, state: str = "") -> str:
         raise RunLockedError(
@@ -206,7 +212,9 @@ class Lease:
 
     def _keep(self) -> None:
         while not self._over.wait(self.beat):
-            other = self.lost()
+            other = None
+            with contextlib.suppress(OSError):  # a file server that stumbles must not silence this holder for ever
+                other = self.lost()
             if other is not None:
                 # Two that write into one directory would spoil both; this one was taken for dead, and gives way.
                 log.error(

@@ -44,7 +44,8 @@ def facts(config: str) -> Facts:
     Args:
         config: The resolved configuration, as YAML; empty where it could not be read.
     """
-    code = {"commit": str(commit()), "source": source(), "python": platform.python_version()}
+    first = os.environ.get("SLURM_LOCALID", os.environ.get("LOCAL_RANK", "0")) == "0"
+    code = {"commit": str(commit() if first else None), "source": source(), "python": platform.python_version()}
     code["cuda"], code["nccl"] = str(torch.version.cuda), _nccl()
     for name in _packages():
         try:
@@ -101,7 +102,7 @@ def compare(found: Mapping[int, Facts], roll: Roll) -> dict[str, list[Finding]]:
 
 def _meant(found: Mapping[int, dict[str, str]]) -> tuple[int, dict[str, str]]:
     """Returns what most ranks have, and the first that has it."""
-    digests = {rank: json.dumps(each, sort_keys=True) for rank, each in sorted(found.items())}
+    digests = {rank: json.dumps({**each, "commit": ""}, sort_keys=True) for rank, each in sorted(found.items())}
     commonest = Counter(digests.values()).most_common(1)[0][0]  # of two alike in number, the one that came first
     first = next(rank for rank, each in digests.items() if each == commonest)
     return first, found[first]
@@ -109,7 +110,9 @@ def _meant(found: Mapping[int, dict[str, str]]) -> tuple[int, dict[str, str]]:
 
 def _differences(here: Mapping[str, str], meant: Mapping[str, str]) -> list[tuple[str, str, str]]:
     absent = "not set"
-    keys = sorted({*here, *meant})
+    # git is slow on a disk that all ask at once, and may say nothing: the files themselves are what counts.
+    alike = {"commit"} if here.get("source") == meant.get("source") else set()
+    keys = sorted({*here, *meant} - alike)
     return [(key, here.get(key, absent), meant.get(key, absent)) for key in keys if here.get(key) != meant.get(key)]
 
 
