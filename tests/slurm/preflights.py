@@ -3,7 +3,8 @@
     srun python -m tests.slurm.preflights LOOKS.json
 
 LOOKS.json holds a list: the arguments of `cxr preflight` that all ranks get, a port, the file that rank 0 writes what
-is printed to, and what is different about some ranks: arguments, environment, a copy of the package, or not to come.
+is printed to, how long a disk may lag, and what is different about some ranks: arguments, environment, files of their
+own, another copy of the package, or not to come.
 Beside that file each rank leaves its exit status, as FILE.RANK.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import cxr_lightning
-from cxr_lightning.cluster.preflight import verb
+from cxr_lightning.cluster.preflight import session, verb
 
 
 def _look(look: dict[str, Any], rank: int) -> None:
@@ -30,6 +31,7 @@ def _look(look: dict[str, Any], rank: int) -> None:
         shutil.copytree(there, Path("/dev/shm") / Path(there).name, dirs_exist_ok=True)
     if "package" in odd:  # what this rank would have imported from another checkout
         cxr_lightning.__file__ = odd["package"]
+    session._LAG = look.get("lag", session._LAG)
     status = 1
     try:
         verb.preflight([*look["arguments"], *odd.get("arguments", [])])

@@ -44,6 +44,7 @@ def looks(slurm: Cluster, shards: Path, parts: dict[str, str], tmp_path_factory)
         "good": {"arguments": arguments("--data.stage_to", str(folder / "scratch"))},
         "lacking": {
             "arguments": arguments("--checkpoint.keep", "1", run=Path("/dev/shm/run"), where=near),
+            "lag": 2.0,
             "apart": {"0": {"copies": [str(shards)]}},
         },
         "unlike": {
