@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,10 +116,12 @@ def run(args: Sequence[str]) -> int:
         _call(args[0], verb, list(args[1:]))
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError) as error:
-        if os.environ.get("CXR_TRACEBACK"):
+    except Exception as error:
+        ours = isinstance(error, (ValueError, OSError)) and not os.environ.get("CXR_TRACEBACK")
+        if not ours and not _among_ranks(args[0]):
             raise
-        print(f"cxr {args[0]}: {error}\n(CXR_TRACEBACK=1 shows where it was raised.)", file=sys.stderr)
+        told = f"{error}\n(CXR_TRACEBACK=1 shows where it was raised.)" if ours else traceback.format_exc()
+        _tell(args[0], f"cxr {args[0]}: {told}")
         return 1
     return 0
 
@@ -129,6 +132,25 @@ def _hear_signals(verb: str) -> None:
     What else runs in a job has nothing to save, and USR1 or USR2 would end it for no gain.
     """
     if verb == "fit":
+def _tell(verb: str, message: str) -> None:
+    """Prints an error; where ranks train together, what all of them raise is printed by one."""
+    if not _among_ranks(verb):
+        print(message, file=sys.stderr)
+        return
+    from cxr_lightning.training.voices import tell
+
+    tell(message)
+
+
+def _among_ranks(verb: str) -> bool:
+    if verb not in ("fit", "features"):
+        return False
+    group = sys.modules.get("torch.distributed")  # else nothing is loaded that could know better
+    if group is not None and group.is_available() and group.is_initialized():
+        return bool(group.get_world_size() > 1)
+    return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1
+
+
         from cxr_lightning.training.signals import listener
 
         listener.listen()

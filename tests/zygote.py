@@ -7,7 +7,7 @@ python -m tests.zygote reads requests as lines of JSON and answers each with a l
  "full": {"rank": 1, "bytes": 9000}, "faults": [["poison", {"rank": 1, "steps": [3]}]]}
   -> {"group": 1234}: a process group of that many ranks. `seen` asks for the keys of every step's samples, `die` for
   SIGKILL to all ranks at the n-th call of a function, `signal` for another signal to one rank there, `full` for no room
-  for larger files, `faults` for functions of tests/training/faults.py.
+  for larger files, `told` for errors as `cxr` tells them, `faults` for functions of tests/training/faults.py.
 {"wait": 1234} -> {"codes": [0, 0]}
 """
 
@@ -113,8 +113,12 @@ def _become_rank(request: dict, rank: int, port: int) -> None:
             getattr(importlib.import_module("tests.training.faults"), name)(rank, **options)
         from cxr_lightning.training.fit import fit
 
-        fit([*request["start"], *request.get("apart", {}).get(str(rank), [])])
-        code = 0
+        given = [*request["start"], *request.get("apart", {}).get(str(rank), [])]
+        if request.get("told"):
+            code = importlib.import_module("cxr_lightning.cli").run(["fit", *given])
+        else:
+            fit(given)
+            code = 0
     except SystemExit as ending:
         code = ending.code
     except BaseException:

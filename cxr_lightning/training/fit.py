@@ -37,6 +37,7 @@ from cxr_lightning.training.record import Record
 from cxr_lightning.training.saving import SaveCheckpoints
 from cxr_lightning.training.stage import StageModule
 from cxr_lightning.training.validating import NEVER, ValidateEvery
+from cxr_lightning.training.voices import one_voice
 from cxr_lightning.training.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,8 @@ class FitCli(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses, with a URL taken as text: Lightning has jsonargparse fetch it as if it were a configuration."""
         set_parsing_settings(config_read_mode_fsspec_enabled=False)
-        super().parse_arguments(parser, args)
+        with one_voice():
+            super().parse_arguments(parser, args)
 
     def before_instantiate_classes(self) -> None:
         """Derives what follows from other options, so that they cannot contradict each other."""

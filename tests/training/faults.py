@@ -119,3 +119,13 @@ def stick(rank: int) -> None:
         time.sleep(3600)
 
     pulse.tell = stacks.write = StageModule.configure_model = never
+
+
+def fail(rank: int, on: int, steps: list[int]) -> None:
+    """Has a rank fail in a way that nobody thought of."""
+
+    def happens(module: Any, batch: Any) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    if rank == on:
+        _at_step(happens, steps)
