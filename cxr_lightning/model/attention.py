@@ -171,7 +171,7 @@ def use_segments(model: Any) -> bool:
     AttentionInterface.register(NAME, segment_attention)
     AttentionMaskInterface.register(NAME, segment_mask)
     language_model = getattr(model.model, "language_model", model.model)  # of a language model alone, its decoder
-    if _has_windows(language_model.config):
+    if has_windows(language_model.config):
         return False  # segments are attended to whole, and these layers look at the latest tokens alone
     before = language_model.config._attn_implementation
     language_model.set_attn_implementation(NAME)
@@ -183,7 +183,7 @@ def use_segments(model: Any) -> bool:
     return False
 
 
-def _has_windows(config: Any) -> bool:
+def has_windows(config: Any) -> bool:
     """Whether some layers attend to less than all that came before (Gemma 3, Phi-3, Mistral 0.1)."""
     kinds = getattr(config, "layer_types", None)
     if kinds:

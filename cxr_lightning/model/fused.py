@@ -34,7 +34,9 @@ class FusedLoraLinear(Linear):
         if self.disable_adapters or self.merged or len(active) != 1 or type(base) is not nn.Linear:
             return None
         (name,) = active
-        if name not in self.lora_A or name in self.lora_variant or torch.is_autocast_enabled(x.device.type):
+        if name not in self.lora_A or name in self.lora_variant:
+            return None
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):  # shapes alone know no autocasting
             return None
         dropout = self.lora_dropout[name]
         if dropout.training and not isinstance(dropout, nn.Identity):

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import AutoConfig
+
 from cxr_lightning.model.source import ModelSourceError
+
+_SHAPES: ContextVar[bool] = ContextVar("shapes", default=False)
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Opens models without their weights: shapes on the device `meta`, for which config.json alone is read."""
+    before = _SHAPES.set(True)
+    try:
+        yield
+    finally:
+        _SHAPES.reset(before)
 
 
 def open_part(auto_class: Any, name: str | None, option: str, **options: Any) -> Any:
@@ -25,6 +43,9 @@ def open_part(auto_class: Any, name: str | None, option: str, **options: Any) ->
     if path.suffix == ".gguf":
         folder, options = str(path.parent), {**options, "gguf_file": path.name}
     try:
+        make = _maker(auto_class) if _SHAPES.get() else None
+        if make is not None:
+            return _shapes(make, folder, **options)
         return auto_class.from_pretrained(folder, **options)
     except (OSError, ValueError, ImportError) as error:
         where = "the folder is there, but" if Path(folder).exists() else "there is no such folder, and as a hub name"
@@ -33,3 +54,17 @@ def open_part(auto_class: Any, name: str | None, option: str, **options: Any) ->
             f"{str(error).splitlines()[0]} "
             f"Remedy: give {option} the folder of a Hugging Face model with config, weights and tokenizer."
         ) from error
+
+
+def _maker(auto_class: Any) -> Any:
+    """Returns what makes a model of a configuration; None for what is no model (tokenizers, configurations)."""
+    return getattr(auto_class, "from_config", None) or getattr(auto_class, "_from_config", None)
+
+
+def _shapes(
+    make: Any, folder: str, *, config: Any = None, dtype: torch.dtype = torch.float32, gguf_file: str | None = None
+) -> Any:
+    stored = {} if gguf_file is None else {"gguf_file": gguf_file}
+    config = AutoConfig.from_pretrained(folder, **stored) if config is None else config
+    with torch.device("meta"):
+        return make(config, dtype=dtype)
