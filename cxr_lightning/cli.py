@@ -70,6 +70,12 @@ VERBS: dict[str, Verb] = {
         "preflight",
         parses=True,
     ),
+    "plan": Verb(
+        "say what a training will need of GPUs, network, disk and time, before a GPU is there",
+        "cxr_lightning.cluster.planning.verb",
+        "plan",
+        parses=True,
+    ),
     "features": Verb(
         "compute a frozen vision tower's features once, for fits that read them",
         "cxr_lightning.training.features",
@@ -126,12 +132,6 @@ def run(args: Sequence[str]) -> int:
     return 0
 
 
-def _hear_signals(verb: str) -> None:
-    """Has a training note signals, before anything heavy is loaded: Slurm may signal a job that is still importing.
-
-    What else runs in a job has nothing to save, and USR1 or USR2 would end it for no gain.
-    """
-    if verb == "fit":
 def _tell(verb: str, message: str) -> None:
     """Prints an error; where ranks train together, what all of them raise is printed by one."""
     if not _among_ranks(verb):
@@ -151,6 +151,12 @@ def _among_ranks(verb: str) -> bool:
     return int(os.environ.get("WORLD_SIZE", os.environ.get("SLURM_NTASKS", "1"))) > 1
 
 
+def _hear_signals(verb: str) -> None:
+    """Has a training note signals, before anything heavy is loaded: Slurm may signal a job that is still importing.
+
+    What else runs in a job has nothing to save, and USR1 or USR2 would end it for no gain.
+    """
+    if verb == "fit":
         from cxr_lightning.training.signals import listener
 
         listener.listen()
