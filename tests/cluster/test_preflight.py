@@ -17,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from safetensors import safe_open
 
 from cxr_lightning.checkpoint import manifest
 from cxr_lightning.cli import run as cli
@@ -29,11 +30,12 @@ from cxr_lightning.cluster.preflight.links import ring
 from cxr_lightning.cluster.preflight.meeting import Meeting, NobodyThereError, Roll
 from cxr_lightning.cluster.preflight.network import Measurements
 from cxr_lightning.cluster.preflight.place import Place, compressed, hosts, tasks
+from cxr_lightning.cluster.preflight.saving import checkpoint_size
 from cxr_lightning.cluster.preflight.verdict import Verdict
 from cxr_lightning.shards.contract import ShardError
 from tests.fitting import options
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.filterwarnings("ignore:LightningCLI.s args parameter")]
 
 
 def place(rank: int, ranks: int, **expected: int) -> Place:
@@ -203,14 +205,20 @@ def test_who_differs_is_named_with_the_keys():
     roll = Roll({"node1": [0, 1], "node2": [2, 3], "node3": [4, 5]}, {}, 6)
     found = {rank: facts() for rank in range(6)}
     found[0] = found[1] = facts(config={"seed": "7", "lr": "0.1"})  # most have what is meant, not rank 0
-    found[3] = facts(code={"commit": "b" * 40, "torch": "2.9"}, environment={"NCCL_DEBUG": "INFO"})
+    found[3] = facts(code={"commit": "b" * 40, "source": "changed", "torch": "2.9"}, environment={"NCCL_DEBUG": "INFO"})
     told = {node: {each.check: each for each in found} for node, found in likeness.compare(found, roll).items()}
     assert [told[node]["configuration"].status for node in roll.nodes] == ["failed", "ok", "ok"]
     assert told["node1"]["configuration"].why == "seed is 7, and 0 on node2"
     assert told["node2"]["code"].why.startswith("rank 3: commit is bbbb")
-    assert told["node2"]["code"].figures["differs"] == ["commit", "torch"]
+    assert told["node2"]["code"].figures["differs"] == ["commit", "source", "torch"]
     assert told["node2"]["environment"].status == "warning"
     assert told["node3"]["code"].told == "a" * 8
+
+
+def test_a_commit_that_git_was_too_slow_to_tell_is_no_other_code():
+    found = {0: facts(), 1: facts(code={"commit": "None"}), 2: facts(code={"commit": "a" * 40 + "+changes"})}
+    told = likeness.compare(found, Roll({"node1": [0], "node2": [1, 2]}, {}, 3))
+    assert {each.status for node in told.values() for each in node} == {"ok"}
 
 
 def test_of_two_it_is_the_one_without_rank_0_and_unread_arguments_are_no_difference():
@@ -371,6 +379,21 @@ def test_room_and_speed_of_the_run_folder(tmp_path):
         assert folders.look_at_mark(run, ".mark.first", "node1", 0).status == "ok"
         assert folders.look_at_mark(run, ".mark.other", "node1", 0).status == "failed"
     assert not (tmp_path / "runs").exists(), "the look leaves nothing"
+
+
+def test_how_large_a_checkpoint_will_be_is_known_before_there_is_one(shards, parts, begun, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+    def expected(run: Path, *more: str) -> int:
+        return checkpoint_size(run, ask([*line(shards, parts, run), *more]).parsed)
+
+    with safe_open(Path(parts["language"]) / "model.safetensors", framework="pt") as file:
+        language = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118 (not a dict)
+    projector, everything = expected(tmp_path), expected(tmp_path, "--model.trainable.language", "full")
+    # A weight, and what Adam keeps of it; the language model has a row for <image> more.
+    assert everything - projector == pytest.approx(12 * language, rel=0.01)
+    assert expected(begun) == sum(path.stat().st_size for path in (begun / "checkpoints" / "step-0000006").iterdir())
+    assert expected(tmp_path, "--model.source.language", str(tmp_path)) == 0
 
 
 def test_a_run_that_is_there_stays(tmp_path):

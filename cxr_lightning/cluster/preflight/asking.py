@@ -31,7 +31,7 @@ class Options:
         json: File for everything that was found.
     """
 
-    wait: float = 30.0
+    wait: float = 300.0
     samples: int = 16
     json: str | None = None
 
@@ -58,6 +58,7 @@ class Asked:
         why: What is wrong with it.
         code: The exit status that a fit would end with.
         options: The look's own.
+        parsed: The configuration as the parser has it.
     """
 
     config: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Asked:
     why: str = ""
     code: int = 0
     options: Options = Options()
+    parsed: Any = None
 
 
 def ask(args: Sequence[str]) -> Asked:
@@ -85,7 +87,9 @@ def ask(args: Sequence[str]) -> Asked:
     except (ValueError, OSError) as error:
         return Asked(why=str(error), code=1)
     options = Options(**cli.config.pop("preflight").as_dict())
-    return Asked(plain(cli.config), cli.parser.dump(cli.config, skip_validation=True), options=options)
+    return Asked(
+        plain(cli.config), cli.parser.dump(cli.config, skip_validation=True), options=options, parsed=cli.config
+    )
 
 
 def plain(value: Any) -> Any:

@@ -31,7 +31,8 @@ def look_at_run(run: Path, mark: str, needed: int, keep: int) -> Finding:
     run.mkdir(parents=True, exist_ok=True)
     speed, free = _write_speed(run / f"{mark}.speed"), _free(run)
     figures = {"free": free, "bytes_per_second": round(speed), "checkpoint": needed}
-    finding = Finding(RUN, f"{size(free)} free, {size(speed)}/s", figures=figures, value=speed)
+    each = f", checkpoints of {size(needed)}" if needed else ""
+    finding = Finding(RUN, f"{size(free)} free, {size(speed)}/s{each}", figures=figures, value=speed)
     all_of_them = needed * (keep + 2)
     if needed and free < needed:
         why = f"{run}: {size(free)} are free, and one checkpoint needs about {size(needed)}"

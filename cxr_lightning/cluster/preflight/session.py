@@ -13,18 +13,20 @@ from pathlib import Path
 
 import torch
 
-from cxr_lightning.checkpoint.runs import newest_checkpoint
 from cxr_lightning.cluster.preflight import clock, devices, folders, host, likeness
 from cxr_lightning.cluster.preflight.asking import Asked
 from cxr_lightning.cluster.preflight.finding import Finding, within
 from cxr_lightning.cluster.preflight.links import NODE, Backend, Links, measured
 from cxr_lightning.cluster.preflight.look import Outlook
 from cxr_lightning.cluster.preflight.meeting import Meeting, Roll
+from cxr_lightning.cluster.preflight.saving import checkpoint_size
 from cxr_lightning.cluster.preflight.voice import Voice
 
 ARGUMENTS = "arguments"
 LONG = 40.0
 """Seconds after which a node that has not told what it found is taken for hung; its own checks end sooner."""
+_COUNTING = 8.0
+"""Seconds that counting what learns may take; the run's disk is looked at without it then."""
 _LAG = 10.0
 """Seconds that a shared disk may take to show what another node wrote."""
 
@@ -127,6 +129,14 @@ class Session:
         return late if isinstance(late, str) else wrong[0]
 
     def _checkpoint_size(self) -> int:
-        """Returns the bytes of the run's newest checkpoint; 0 before there is one."""
-        newest = newest_checkpoint(self.run)
-        return 0 if newest is None else sum(file.stat().st_size for file in newest.iterdir())
+        """Returns the bytes of a checkpoint, roughly; 0 where they are not known, or another node counts them."""
+        if self.place.rank != 0:
+            return 0
+        counted: list[int] = []
+
+        def count() -> float:
+            counted.append(checkpoint_size(self.run, self.asked.parsed))
+            return 0.0
+
+        measured(_COUNTING, count)
+        return counted[0] if counted else 0
