@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,14 @@ def fail(rank: int, on: int, steps: list[int]) -> None:
 
     if rank == on:
         _at_step(happens, steps)
+
+
+def babble(rank: int, tokens: list[int]) -> None:
+    """Has each rank's texts end after another number of tokens."""
+    from cxr_lightning.training import panels
+
+    panels.generate = partial(_as_long_as, panels.generate, tokens[rank])
+
+
+def _as_long_as(generate: Callable[..., Any], tokens: int, *args: Any, **options: Any) -> Any:
+    return generate(*args, **{**options, "max_new_tokens": tokens})
