@@ -20,7 +20,7 @@ from cxr_lightning.training.job import Job, RequeueError
 
 
 def requeue(args: Sequence[str]) -> None:
-    """Puts this Slurm job back into the queue if its run gained steps.
+    """Put this Slurm job back into the queue, if its run gained steps.
 
     Args:
         args: The arguments of the `cxr fit` that ended, and `--status`, the exit status of its srun.
@@ -67,8 +67,8 @@ def _why_not(run: Path, job: Job, status: int) -> str:
     mine = [each for each in attempts(run) if each.job == job.number]
     if not mine:
         return (
-            f"{run} did not come to its first step, so it would not the next time. What stopped it is told above. "
-            "Remedy: mend that and submit the job again."
+            f"this attempt made no step of {run}, nor would the next. What stopped it is told above. Remedy: mend that "
+            "and submit the job again."
         )
     if (state := job.state()) not in ("RUNNING", ""):
         return f"Slurm is ending it already ({state})."

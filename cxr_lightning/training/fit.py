@@ -213,9 +213,10 @@ def _ending(run: Path, data: ShardDataModule) -> str:
         return f"{run}: done, and nothing was saved."
     told = f"Newest checkpoint: {newest.name}."
     if data.first_step >= data.steps:
-        told = (
-            f"The run stands at its last step, {data.steps}: nothing was left to do. More --data.epochs go on. {told}"
-        )
+        by_data = data.batches.steps(data.epochs)
+        bound = "--trainer.max_steps" if data.steps < by_data else "--data.epochs"
+        stands = f"The run stands at step {data.first_step} of {data.steps}"
+        told = f"{stands}: nothing is left to do. More {bound} go on. {told}"
     if best is not None and best != newest:
         told += f" Best: {best.name} (validation loss {validation_loss(best):.4f}; {run}/checkpoints/best)."
     return f"{told} Next: cxr export {run} --out MODEL"

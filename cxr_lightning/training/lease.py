@@ -207,7 +207,8 @@ class Lease:
     def _refuse(self, holder: Holder, state: str = "") -> str:
         raise RunLockedError(
             f"{self.file.parent} is in use: {holder}{state} trains into it. Remedy: name another --run, or wait "
-            f"until that one has ended. If you are certain that it has, delete {self.file}."
+            f"until that one has ended. (In the scripts of slurm/ the run is the job's name: sbatch --job-name OTHER.) "
+            f"If you are certain that it has ended, delete {self.file}."
         )
 
     def _keep(self) -> None:
@@ -236,6 +237,25 @@ class Lease:
         for folder in self._made:
             with contextlib.suppress(OSError):  # no longer empty, or gone
                 folder.rmdir()
+
+
+def in_use(run: Path, job: Job | None) -> Holder | None:
+    """Returns who is seen to train into a directory now, if that is not this job; takes nothing.
+
+    Args:
+        run: The run directory.
+        job: This process's Slurm job.
+    """
+    try:
+        holder = _read(run / NAME)
+    except OSError:
+        return None
+    if job is not None and holder.job == job.number:
+        return None
+    lives = holder.lives
+    if lives is None and holder.job:
+        lives = Job(holder.job).state() == "RUNNING"
+    return holder if lives else None
 
 
 def _read(file: Path) -> Holder:

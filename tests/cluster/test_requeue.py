@@ -68,7 +68,7 @@ def test_what_never_came_to_a_step_does_not_go_back(slurm, tmp_path: Path):
     calls = slurm()
     (tmp_path / "run").mkdir()
     begin(tmp_path / "run", 0, "16", 0)  # another job did
-    with pytest.raises(RequeueError, match="did not come to its first step"):
+    with pytest.raises(RequeueError, match="made no step"):
         requeue(["--run", str(tmp_path / "run")])
     assert "requeue" not in calls.read_text()
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from cxr_lightning.training.job import Job
-from cxr_lightning.training.lease import NAME, Holder, Lease, RunLockedError
+from cxr_lightning.training.lease import NAME, Holder, Lease, RunLockedError, in_use
 from tests.fitting import ROOT
 from tests.training.undisturbed import arguments, curve
 
@@ -155,3 +155,15 @@ def test_a_second_run_is_refused_on_all_ranks_and_disturbs_nothing(zygote, place
     assert zygote.wait(first) == [0, 0], (root / "first.log").read_text()[-3000:]
     assert [line["step"] for line in curve(root / name) if "train/loss" in line] == list(range(1, 21))
     assert not (root / name / NAME).exists()
+
+
+@pytest.mark.quick
+def test_who_uses_a_directory_can_be_asked_without_taking_it(tmp_path):
+    assert in_use(tmp_path, None) is None
+    held = Lease(tmp_path)
+    assert in_use(tmp_path, None) == held.holder
+    held.release()
+    assert in_use(tmp_path, None) is None
+    mine = Lease(tmp_path, Job("17"))
+    assert in_use(tmp_path, Job("17", 1)) is None, "the same job, before it was requeued"
+    mine.release()

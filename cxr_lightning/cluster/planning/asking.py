@@ -29,7 +29,9 @@ from cxr_lightning.training.peak import known
 from cxr_lightning.training.precision import computed_in, stored_in
 from cxr_lightning.training.stage import StageModule, source_of
 
-_DESCRIPTION = """Plan a training before a GPU is there: memory by ZeRO stage, what fits, hours, sizes, for many nodes.
+_DESCRIPTION = """Plan a training before a GPU is there.
+
+Told are memory by ZeRO stage, what fits, hours and sizes, for many nodes.
 
 Take the command line of the fit and write plan for fit; configurations may stand without --config. Nothing is loaded:
 of models config.json is read, and tokenizer and preprocessor if they are there; of shards their index. Before there are

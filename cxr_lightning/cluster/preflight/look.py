@@ -13,6 +13,8 @@ from cxr_lightning.cluster.preflight.finding import Finding, within
 from cxr_lightning.cluster.preflight.place import Place
 from cxr_lightning.training.environment import cluster_plugins, ranks_per_node
 from cxr_lightning.training.fit import where_to_begin
+from cxr_lightning.training.job import Job
+from cxr_lightning.training.lease import in_use
 
 LAUNCH, BEGIN = "launch", "begins"
 TIME = 15.0
@@ -68,6 +70,10 @@ class Outlook:
 
     def _begin(self) -> Finding:
         """Says where the training would begin, or is refused because the run was begun before."""
+        holder = in_use(Path(self.config["run"]), Job.here())
+        if holder is not None:
+            why, remedy = f"{holder} trains into {self.config['run']}", "name another --run (sbatch --job-name OTHER)"
+            return Finding(BEGIN, "in use", "failed", why, remedy)
         checkpoint = where_to_begin(Path(self.config["run"]), self.config["ckpt_path"])
         return Finding(BEGIN, "anew" if checkpoint is None else f"after {Path(checkpoint).name}")
 

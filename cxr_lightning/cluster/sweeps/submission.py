@@ -123,7 +123,8 @@ def _sbatch(folder: SweepFolder, jobs: list[TrialJob], resources: Resources, par
         except (FailedJobError, FailedSubmissionError) as error:
             raise SubmissionError(
                 f"Slurm did not take the jobs: {' '.join(str(error).split())}. Remedy: mend what it names under jobs "
-                "in the sweep's file, then say the same again."
+                "in the sweep's file, then say the same again. Where Slurm is not to be used, set executor to local "
+                "there, and begin in another --folder."
             ) from None
 
 

@@ -32,7 +32,7 @@ _MORE = """other options go to `cxr fit`, for all trials, as in --data.shards SH
 
 
 def sweep(args: Sequence[str]) -> None:
-    """Starts a sweep, goes on with it, or looks at one.
+    """Start the trials of a sweep, at most so many at once, and follow them to their end.
 
     Args:
         args: Command line after `cxr sweep`.
