@@ -136,8 +136,8 @@ def test_a_run_that_is_stopped_says_so_by_its_exit_code(shards, parts, tmp_path,
     run = tmp_path / "run"
     arguments = [*options(1, shards, run, parts), "--trainer.devices", "1", "--data.epochs", "1000"]
     command = [sys.executable, "-m", "cxr_lightning", "fit", *arguments]
-    with (tmp_path / "log").open("w") as told:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=told, stderr=told)
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=log, stderr=log)
     try:
         end = time.monotonic() + 240
         while not (run / "metrics.jsonl").exists() or len(lines(run)) < 2:
@@ -148,4 +148,6 @@ def test_a_run_that_is_stopped_says_so_by_its_exit_code(shards, parts, tmp_path,
         assert process.wait(120) == code
     finally:
         process.kill()
-    assert sent == signal.SIGTERM or "Stopped after step" in (tmp_path / "log").read_text()
+    told = (tmp_path / "log").read_text()
+    assert f"because of {'Ctrl-C' if sent == signal.SIGINT else 'SIGTERM'}." in told
+    assert "--ckpt_path auto goes on from there" in told
