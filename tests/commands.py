@@ -40,6 +40,10 @@ def parse(line: str) -> Any:
         from cxr_lightning.cluster.preflight.asking import PreflightCli
 
         return parse_fit(args, PreflightCli)
+    if verb == "plan":
+        from cxr_lightning.cluster.planning.asking import Asked
+
+        return Asked.read([str(ROOT / word) if word.endswith(".yaml") else word for word in args]).config
     if verb == "sweep":
         return parse_sweep(args)
     return parse_fit(args) if VERBS[verb].parses else _parse_verb(verb, args)

@@ -39,7 +39,18 @@ shards, say how many --samples there will be, of how many --tokens.
 Two parts may be planned for stage 2 before stage 1 was trained (--model.source.vision, --model.source.language).
 """
 NODES = "1,2,4,8,16,32,64,128"
-_MEMORY = {"a100": 80, "h100": 80, "h200": 141, "b200": 180, "a40": 48, "l40s": 48, "a10": 24, "v100": 32, "t4": 16}
+_MEMORY = {
+    "a100": 80,
+    "a800": 80,
+    "h100": 80,
+    "h200": 141,
+    "b200": 180,
+    "a40": 48,
+    "l40s": 48,
+    "a10": 24,
+    "v100": 32,
+    "t4": 16,
+}
 
 
 class PlanCli(FitCli):
@@ -55,7 +66,7 @@ class PlanCli(FitCli):
         add("--gpu", type=str, default="a100", help="Kind of GPU, as in its name: a100, h100, l40s ...")
         add("--gpu_memory", type=part, default=None, help="GiB of one GPU; if not said, of the largest of its kind.")
         add("--gpu_tflops", type=part, default=None, help="10^12 operations a second of a kind that is not known.")
-        add("--mfu", type=float, default=0.4, help="Share of the GPU's operations that the model's work will reach.")
+        add("--mfu", type=float, default=0.3, help="Share of the GPU's operations that the model's work will reach.")
         add("--network", type=PositiveFloat, default=25.0, help="GB a second that each GPU sends to other nodes.")
         add("--nodes", type=str, default=NODES, help="Numbers of nodes for the table of scaling.")
         add("--samples", type=whole, default=None, help="Training samples there will be, before there are shards.")
@@ -88,6 +99,16 @@ class Asked:
         leading = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
         named = [each for word in words[:leading] for each in ("--config", word)]
         return cls(open_cli([*named, *words[leading:]], PlanCli, "cxr plan", _DESCRIPTION).config)
+
+    def require(self) -> None:
+        """Refuses what cannot be planned for, before anything takes time.
+
+        Raises:
+            PlanError: If something is not known of the GPUs, or of how they share the work.
+        """
+        _ = self.limit, self.sharing, self.nodes
+        if self.device == "cuda":
+            _ = self.machines
 
     @property
     def device(self) -> str:
@@ -162,7 +183,7 @@ class Asked:
                 "says of dense matrix products, or choose a known kind (a100, h100, l40s ...)."
             )
         if not 0 < self.config.mfu <= 1:
-            raise PlanError(f"--mfu={self.config.mfu} is no share. Remedy: give more than 0, and 1 at most; say, 0.4.")
+            raise PlanError(f"--mfu={self.config.mfu} is no share. Remedy: give more than 0, and 1 at most; say, 0.3.")
         rate = self.config.gpu_tflops
         if rate is None and peak is not None:
             rate = peak.half if self.dtype != torch.float32 else peak.tf32

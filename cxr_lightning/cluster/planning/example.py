@@ -102,7 +102,7 @@ def _encoded(encoder: Encoder, images: int, side: int) -> Encoded:
     buffer = io.BytesIO()
     Image.new("L", (side, side)).save(buffer, "PNG")
     stored = {"png" if number == 0 else f"{number}.png": buffer.getvalue() for number in range(images)}
-    record: Any = {"summary": "", "findings": "", "impression": "", "conversation": turns}
+    record: Any = {"summary": "-", "findings": "-", "impression": "", "conversation": turns}
     return encoder(RawSample("example", record, stored))
 
 

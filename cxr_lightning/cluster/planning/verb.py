@@ -85,6 +85,7 @@ def prepare(asked: Asked) -> Planned:
         BatchArithmeticError: If the ranks cannot share the global batch.
         RowBudgetError: If no rows keep the budget.
     """
+    asked.require()
     described = asked.described
     estimator = Estimator(described, dtype=asked.dtype, device=asked.device, side=asked.config.image_side)
     model = estimator.outline(divided=asked.sharing.divided, checkpointing=asked.checkpointing)
@@ -160,7 +161,7 @@ def _tell(planned: Planned, options: list[Option], points: list[Point]) -> None:
     asked, console = planned.asked, Console()
     described, in_tokens = asked.described, planned.training.batching.row_tokens is not None
     console.print(table(planned.counts, described.trainable, described.loras))
-    console.print(_figures(planned, options))
+    console.print(_summary(planned, options))
     for _, alike in groupby(options, lambda option: option.case.checkpointing):
         console.print(memory_table(list(alike), asked.limit, device=asked.device, tokens=in_tokens))
     if points and asked.limit is not None:
@@ -171,9 +172,9 @@ def _tell(planned: Planned, options: list[Option], points: list[Point]) -> None:
     console.print(*_advice(planned, options), sep="\n", highlight=False)
 
 
-def _figures(planned: Planned, options: list[Option]) -> Table:
+def _summary(planned: Planned, options: list[Option]) -> Table:
     """Returns what a step and the whole come to."""
-    asked, training, values = planned.asked, planned.training, _values(planned)
+    asked, training, values = planned.asked, planned.training, figures(planned)
     batching, rows = training.rows(asked.ranks)
     each, memory = training.workload.each, next(option.memory for option in options if option.configured)
     kept, on_node = int(asked.config.checkpoint.keep) + 1, min(asked.per_node, asked.ranks)
@@ -190,7 +191,7 @@ def _figures(planned: Planned, options: list[Option]) -> Table:
     )
     grid.add_row("", f"{values['tokens_per_step']:,.0f} tokens, {values['flops_per_step']:.3g} operations")
     grid.add_row("steps", f"{batching.steps(training.workload.samples):,}")
-    whole = 4 * rows.tokens * int(_model(planned).model.config.get_text_config().vocab_size)
+    whole = 8 * rows.tokens * int(_model(planned).model.config.get_text_config().vocab_size)
     grid.add_row("logits", f"{short(memory.logits)} with gradients, some at a time; of all positions: {short(whole)}")
     grid.add_row("network", f"{short(values['sent_per_step'])} sent by each rank and step")
     grid.add_row("checkpoint", f"{short(values['checkpoint'])}; {kept} stay: {short(kept * values['checkpoint'])}")
@@ -207,8 +208,8 @@ def _model(planned: Planned) -> Outline:
     return planned.estimator.outline(divided=training.sharing.divided, checkpointing=training.checkpointing)
 
 
-def _values(planned: Planned) -> dict[str, float]:
-    """Returns figures of the configured training."""
+def figures(planned: Planned) -> dict[str, float]:
+    """Returns what the configured training computes, sends and saves, in bytes where nothing else is said."""
     training, case, sizes = planned.training, planned.case, _model(planned).sizes
     batching, _ = training.rows(planned.asked.ranks)
     gathered = planned.estimator.memories([case])[0].gathered
@@ -241,8 +242,9 @@ def _advice(planned: Planned, options: list[Option]) -> list[str]:
     if own.largest:
         lines.append(f"Remedy: {option} {_valid(planned, own.largest)}.")
     else:
-        fitting = sorted((each for each in options if each.memory.total <= limit), key=_price)
-        told = "; ".join(dict.fromkeys(_said(each) for each in fitting[:2])) or "more GPUs, or larger ones"
+        fitting = (each for each in options if each.memory.total <= limit)
+        nearest = sorted(fitting, key=lambda each: _price(each, own))[:2]
+        told = "; or ".join(_said(each, own) for each in nearest) or "more GPUs, or larger ones"
         lines.append(f"Remedy: {told}.")
     return lines
 
@@ -255,19 +257,22 @@ def _valid(planned: Planned, largest: int) -> int:
     return max((each for each in range(1, largest + 1) if share % each == 0), default=1)
 
 
-def _price(option: Option) -> tuple[bool, bool, bool, bool]:
-    """Returns how dear a way of training is: by what it makes slower."""
+def _price(option: Option, own: Option) -> tuple[bool, bool, bool, bool, bool]:
+    """Returns how dear a way of training is: by what it makes slower, then by whether it is another."""
     sharing = option.case.sharing
-    return sharing.offload_parameters, sharing.offloads, sharing.divided, bool(option.case.checkpointing)
+    again, other = bool(option.case.checkpointing), sharing.stage != own.case.sharing.stage
+    return sharing.offload_parameters, sharing.offloads, sharing.divided, again, other
 
 
-def _said(option: Option) -> str:
-    """Returns the options that lead to a way of training."""
-    sharing, again = option.case.sharing, option.case.checkpointing
-    words = [f"--trainer.strategy.init_args.stage {sharing.stage}"]
-    words += ["--trainer.strategy.init_args.offload_optimizer true"] * sharing.offload_optimizer
-    words += ["--trainer.strategy.init_args.offload_parameters true"] * sharing.offload_parameters
-    words += [f'--model.compute.activation_checkpointing "[{",".join(again)}]"'] * bool(again)
+def _said(option: Option, own: Option) -> str:
+    """Returns the options that lead from the configured way of training to another."""
+    sharing, now, again = option.case.sharing, own.case.sharing, option.case.checkpointing
+    strategy, words = "--trainer.strategy.init_args", []
+    for name in ("stage", "offload_optimizer", "offload_parameters"):
+        if getattr(sharing, name) != getattr(now, name):
+            words.append(f"{strategy}.{name} {str(getattr(sharing, name)).lower()}")
+    if again != own.case.checkpointing:
+        words.append(f'--model.compute.activation_checkpointing "[{",".join(again)}]"')
     return " ".join(words)
 
 
@@ -277,7 +282,7 @@ def _write(planned: Planned, options: list[Option], points: list[Point], folder:
     record = {
         "schema": 1,
         "parameters": {"total": planned.counts.total, "learning": planned.counts.learning},
-        "figures": _values(planned),
+        "figures": figures(planned),
         "ranks": asked.ranks,
         "limit": asked.limit,
         "memory": [option.to_json() for option in options],
