@@ -113,7 +113,7 @@ def memory_table(options: Sequence[Option], limit: int | None, *, device: str, t
 def scaling_table(points: Sequence[Point], limit: int) -> Table:
     """Returns the training on several numbers of nodes."""
     grid = Table(title="From one node to many", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("nodes", "GPUs", "batch", "micro", "steps", "s/step", "sent", "hours", "GPU-hours", "GiB"):
+    for heading in ("nodes", "GPUs", "batch", "micro", "steps", "s/step", "sent", "hours", "GPU-h", "GiB"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for point in points:
         grid.add_row(
@@ -137,7 +137,7 @@ def _colour(size: int, limit: int | None) -> str:
 
 def _between(low: float, high: float) -> str:
     one, other = _figure(low), _figure(high)
-    return one if one == other else f"{one}-{other}"
+    return other if one == other or high < 1.05 * low else f"{one}-{other}"
 
 
 def _figure(value: float) -> str:
@@ -176,5 +176,5 @@ def notes(machines: Machines, points: Sequence[Point], *, device: str, loading: 
 def _assumed(machines: Machines) -> str:
     return (
         f"Hours at {machines.mfu:.0%} of {machines.peak / 1e12:g} TFLOP/s a GPU: first if all is sent while others are "
-        f"computed, then, as GPU-hours are, if nothing is ({machines.network / 1e9:g} GB/s of a GPU between nodes)."
+        f"computed, then, as GPU-h are, if nothing is ({machines.network / 1e9:g} GB/s of a GPU between nodes)."
     )

@@ -239,22 +239,24 @@ def _advice(planned: Planned, options: list[Option]) -> list[str]:
     lines = [f"It does not fit: {gib(own.memory.total)} of {limit / GIB:g} GiB."]
     if own.memory.total == own.memory.loading:
         lines.append("Already while it is loaded: every rank puts the whole model onto its GPU before it is divided.")
-    if own.largest:
-        lines.append(f"Remedy: {option} {_valid(planned, own.largest)}.")
+    best = _valid(planned, own.largest)
+    if best and (batching.row_tokens is None or best >= planned.asked.config.data.max_tokens):
+        lines.append(f"Remedy: {option} {best}.")
     else:
         fitting = (each for each in options if each.memory.total <= limit)
         nearest = sorted(fitting, key=lambda each: _price(each, own))[:2]
-        told = "; or ".join(_said(each, own) for each in nearest) or "more GPUs, or larger ones"
+        larger = "larger GPUs" if own.memory.loading > limit else "more GPUs, or larger ones"
+        told = "; or ".join(_said(each, own) for each in nearest) or larger
         lines.append(f"Remedy: {told}.")
     return lines
 
 
 def _valid(planned: Planned, largest: int) -> int:
-    """Returns the largest micro-batch, or row, up to a size that divides the global batch."""
+    """Returns the largest micro-batch that divides the global batch, or row, up to a size; 0 if there is none."""
     if planned.training.batching.row_tokens is not None:
         return largest // 256 * 256 or largest
     share = planned.training.rows(planned.asked.ranks)[0].global_batch // planned.asked.ranks
-    return max((each for each in range(1, largest + 1) if share % each == 0), default=1)
+    return max((each for each in range(1, largest + 1) if share % each == 0), default=0)
 
 
 def _price(option: Option, own: Option) -> tuple[bool, bool, bool, bool, bool]:

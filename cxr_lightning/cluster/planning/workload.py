@@ -108,20 +108,17 @@ class Told:
 
     def rows(self, batching: Batching, ranks: int) -> Rows:
         """Returns how a global batch falls into rows."""
-        fits = batching.micro_batch
-        if batching.row_tokens is not None:
-            if batching.row_tokens < self.extent.tokens:
-                raise RowBudgetError(
-                    f"--data.row_tokens={batching.row_tokens} is less than the {self.extent.tokens} --tokens of a "
-                    "sample. Remedy: raise --data.row_tokens."
-                )
-            most = batching.row_tokens // self.extent.tokens
-            fits = most = min(most, -(-batching.global_batch // ranks))
-            while batching.global_batch % (fits * ranks):  # rows of a step are as many for every rank
-                fits -= 1
-                if not fits:
-                    return Rows(-(-batching.global_batch // (most * ranks)), (self.extent,) * most)
-        return Rows(accumulation(batching.global_batch, fits, ranks), (self.extent,) * fits)
+        if batching.row_tokens is None:
+            rounds, most = accumulation(batching.global_batch, batching.micro_batch, ranks), batching.micro_batch
+        elif self.extent.tokens <= batching.row_tokens and ranks <= batching.global_batch:
+            rounds = -(-batching.global_batch // (batching.row_tokens // self.extent.tokens * ranks))
+            most = -(-batching.global_batch // (rounds * ranks))  # of rows that have as many, or one fewer
+        else:
+            raise RowBudgetError(
+                f"--data.row_tokens={batching.row_tokens} is to hold samples of {self.extent.tokens} --tokens, and "
+                f"--data.global_batch={batching.global_batch} to be enough for {ranks} ranks. Remedy: raise them."
+            )
+        return Rows(rounds, (self.extent,) * most)
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,17 @@ def test_samples_that_are_not_there_yet(plan):
     assert len(planned.case.row) == 2
     within = plan("--samples", "1000", "--tokens", "200", "--data.row_tokens", "1024")
     assert len(within.case.row) == 4
+    uneven = plan("--samples", "1000", "--tokens", "200", "--data.row_tokens", "700")
+    assert (len(uneven.case.row), uneven.case.sharing.accumulation) == (
+        2,
+        2,
+    )  # 3 would go into a row, and 4 are shared out
 
 
 def test_what_training_would_refuse_is_refused(plan):
     with pytest.raises(BatchArithmeticError):
         plan("--samples", "1000", "--tokens", "200", "--gpus", "3")
-    with pytest.raises(RowBudgetError, match=r"raise --data\.row_tokens"):
+    with pytest.raises(RowBudgetError, match="Remedy: raise them"):
         plan("--samples", "1000", "--tokens", "200", "--data.row_tokens", "100")
 
 
