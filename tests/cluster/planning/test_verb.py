@@ -64,7 +64,7 @@ def test_a_plan_needs_two_config_files(outlines, tmp_path, capsys):
             ["--data.max_tokens", "3000", "--tokens", "2500", "--gpu_memory", "1.4"],
             "--model.compute.activation_checkpointing",
         ),
-        (["--gpu_memory", "1"], "more GPUs, or larger ones"),
+        (["--gpu_memory", "1"], "larger GPUs."),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
