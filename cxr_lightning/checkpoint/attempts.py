@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.checkpoint.runs import newest_checkpoint, step_of
+from cxr_lightning.shards.durable import append, json_lines
 
 log = logging.getLogger(__name__)
 
@@ -103,22 +103,12 @@ def saved(run: Path) -> int:
 
 
 def _lines(run: Path, *events: str) -> list[dict[str, Any]]:
-    found = []
-    for line in (run / NAME).read_text().splitlines() if (run / NAME).exists() else []:
-        try:
-            told = json.loads(line)
-        except ValueError:  # half a line: the node died in it
-            continue
-        if told.get("event") in events:
-            found.append(told)
-    return found
+    return [told for told in json_lines(run / NAME) if told.get("event") in events]
 
 
 def _append(run: Path, line: dict[str, Any]) -> None:
     """Adds a line; that it cannot be written (a full disk) is told and must not hide what is being written down."""
     try:
-        with (run / NAME).open("ab+") as file:
-            torn = file.tell() > 0 and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
-            file.write((b"\n" if torn else b"") + json.dumps(line).encode() + b"\n")
+        append(run / NAME, [json.dumps(line)])
     except OSError as error:
         log.warning("%s was not written: %s", run / NAME, error)

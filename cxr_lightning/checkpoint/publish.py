@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from cxr_lightning.shards.durable import sync
 
 
 def publish(partial: Path, final: Path) -> None:
@@ -16,12 +17,3 @@ def publish(partial: Path, final: Path) -> None:
     partial.rename(final)
     sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Waits until a file or folder is on disk: an older checkpoint is deleted only after the newer one is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 from cxr_lightning.checkpoint.manifest import NAME as MANIFEST
 from cxr_lightning.checkpoint.manifest import is_complete, verify
 from cxr_lightning.checkpoint.position import validation_loss
+from cxr_lightning.shards.durable import write_text
 
 WEIGHTS = "trainable.safetensors"
 BEST = "best"
@@ -93,9 +93,7 @@ def open_run(folder: str | Path) -> Run:
 def write_provenance(folder: Path, provenance: dict[str, Any]) -> None:
     """Writes `run.json`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"run.json.{os.getpid()}.partial"
-    temporary.write_text(json.dumps(provenance, indent=2) + "\n")
-    temporary.replace(folder / "run.json")
+    write_text(folder / "run.json", json.dumps(provenance, indent=2) + "\n")
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ from cxr_lightning.shards.contract import (
     ShardRecord,
     SplitRecord,
 )
+from cxr_lightning.shards.durable import sync
 from cxr_lightning.shards.rows import (
     Rows,
     ShardRows,
@@ -234,11 +235,7 @@ def _set_in_place(root: Path, record: IndexRecord) -> None:
     (root / INDEX_NAME).unlink(missing_ok=True)
     (root / f"{ROWS_NAME}.partial").replace(root / ROWS_NAME)
     partial.replace(root / INDEX_NAME)
-    folder = os.open(root, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(root)
 
 
 def _read_record(path: str) -> IndexRecord:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardRecord
+from cxr_lightning.shards.durable import sync
 from cxr_lightning.shards.index import ShardIndex
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.stream.cache import STAGED, default_folder, private
@@ -160,7 +161,7 @@ class Staging:
         if failure is not None:
             raise self._explained(failure) from failure
         if sources:
-            _sync(self.folder)
+            sync(self.folder)
 
     def _copy(self, source: Source, told: Callable[[int], None], stop: threading.Event) -> None:
         """Copies a shard, once more where its digest differs: the way here may have been at fault."""
@@ -229,11 +230,3 @@ def _size(path: Path) -> int:
     with suppress(OSError):
         return path.stat().st_size
     return -1
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
-from collections.abc import Sequence
 from pathlib import Path
+
+from cxr_lightning.shards.durable import append, write_text
 
 log = logging.getLogger(__name__)
 
@@ -42,32 +41,9 @@ class Journal:
         self._waiting = []
 
 
-def append(file: Path, lines: Sequence[str]) -> None:
-    """Adds lines, whole or not at all: half a line, left by a disk that is full, would spoil the next one too.
-
-    Raises:
-        OSError: If they could not be written; the file is as it was.
-    """
-    data = "".join(f"{line}\n" for line in lines).encode()
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        before = os.fstat(descriptor).st_size
-        try:
-            written = os.write(descriptor, data)
-            if written < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-        except OSError:
-            os.ftruncate(descriptor, before)
-            raise
-    finally:
-        os.close(descriptor)
-
-
 def rewind(file: Path, step: int) -> None:
     """Drops the lines past a step, whole or not at all; see `kept_lines`."""
-    aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    aside.write_text("".join(f"{line}\n" for line in kept_lines(file, step)))
-    aside.replace(file)
+    write_text(file, "".join(f"{line}\n" for line in kept_lines(file, step)))
 
 
 def kept_lines(file: Path, step: int) -> list[str]:

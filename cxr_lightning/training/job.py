@@ -40,7 +40,7 @@ class Job:
 
     def ends(self) -> float | None:
         """Returns when Slurm will end the job, in seconds since 1970; None where it has no limit or nobody answers."""
-        told = self._facts().get("EndTime", "Unknown")
+        told = self.facts().get("EndTime", "Unknown")
         try:
             return datetime.fromisoformat(told).timestamp()
         except ValueError:
@@ -49,7 +49,7 @@ class Job:
 
     def state(self) -> str:
         """Returns the job's state in Slurm's words; empty where nobody answers."""
-        return self._facts().get("JobState", "")
+        return self.facts().get("JobState", "")
 
     def script(self) -> str:
         """Returns the script that was submitted; empty where the job has none, or nobody answers."""
@@ -75,19 +75,24 @@ class Job:
                 "its newest checkpoint; next time submit with --requeue, and see that the nodes have scontrol."
             ) from None
 
-    def _facts(self) -> dict[str, str]:
+    def facts(self, seconds: float = _SECONDS) -> dict[str, str]:
+        """Returns what Slurm knows about the job (JobState, EndTime ...); nothing where nobody answers.
+
+        Args:
+            seconds: How long the controller may take.
+        """
         try:
-            words = _scontrol("--oneliner", "show", "job", self.number).split()
+            told = _scontrol("--oneliner", "show", "job", self.number, seconds=seconds).splitlines()
         except (OSError, subprocess.SubprocessError):
             return {}
-        return dict(word.split("=", 1) for word in words if "=" in word)
+        return dict(word.split("=", 1) for word in told[0].split() if "=" in word) if told else {}
 
 
 # The process is one of the job's step: the signals that a preempted step gets must not end it on its way.
 _SHIELDED = "trap '' TERM INT USR1 USR2; exec scontrol \"$@\""
 
 
-def _scontrol(*words: str) -> str:
+def _scontrol(*words: str, seconds: float = _SECONDS) -> str:
     command = ["sh", "-c", _SHIELDED, "scontrol", *words]
     environment = {**os.environ, "SLURM_TIME_FORMAT": "standard"}  # users may have set another
-    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True, env=environment).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True, env=environment).stdout

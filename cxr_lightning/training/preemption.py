@@ -32,8 +32,6 @@ _WHY: dict[Wish, str] = {
     "interrupt": "Ctrl-C",
     "limit": "the job's time limit",
 }
-
-
 _VALIDATED_BETWEEN = 8
 """Batches of a validation between two looks at the ranks' wishes: each makes a GPU wait."""
 _ASKED_AGAIN = 600.0
@@ -128,7 +126,7 @@ class Preemption(pl.Callback):
         if torch.distributed.is_initialized():
             torch.distributed.all_reduce(wishes)
         wish = _first(wishes.tolist())
-        if wish is not None and trainer.global_step < trainer.datamodule.steps:
+        if wish is not None:
             self._leave(trainer, wish, owes=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 def started(pid: int) -> str:
     """Returns when a process began, in the kernel's ticks; empty where there is none of this number."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+    return next(iter(fields(pid)[19:]), "")
+
+
+def fields(pid: int) -> list[str]:
+    """Returns what the kernel counts of a process, its state first; nothing where there is none of this number."""
+    return read(pid, "stat").rpartition(")")[2].split()
 
 
 def kernel() -> str:

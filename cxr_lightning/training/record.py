@@ -15,6 +15,7 @@ from rich.console import Console
 from cxr_lightning import __version__
 from cxr_lightning.checkpoint.runs import newest_checkpoint, write_provenance
 from cxr_lightning.model.trainable import table
+from cxr_lightning.shards.durable import write_text
 from cxr_lightning.training.job import Job
 
 RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")
@@ -72,9 +73,7 @@ class Record(pl.Callback):
             Console(stderr=True).print("Passes: " + ", ".join(f"{index.root} {times:.2f}" for index, times in passes))
         # Only now: a resume that was refused on the way here must not change what the run says of itself.
         self.run.mkdir(parents=True, exist_ok=True)
-        aside = self.run / "config.yaml.partial"
-        aside.write_text(self.config)
-        aside.replace(self.run / "config.yaml")
+        write_text(self.run / "config.yaml", self.config)
         job = Job.here()
         if job is not None and (script := job.script()):
             (self.run / "job.sh").touch(0o600)  # Slurm shows a script to its owner alone: there may be tokens in it

@@ -62,14 +62,7 @@ def write_qwen2(folder: Path, language: str) -> Path:
     config = Qwen2VLConfig(text_config=_qwen_text(tokenizer), vision_config=vision, **token)
     torch.manual_seed(0)
     Qwen2VLForConditionalGeneration(config).save_pretrained(folder)
-    limits = {"shortest_edge": 28 * 28, "longest_edge": 84 * 84}
-    Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=limits),
-        tokenizer=tokenizer,
-        video_processor=Qwen2VLVideoProcessor(size=limits),
-        chat_template=QWEN_TEMPLATE,
-    ).save_pretrained(folder)
-    return folder
+    return _with_qwen2_processor(folder, Qwen2VLProcessor, tokenizer)
 
 
 def write_qwen2_5(folder: Path, language: str) -> Path:
@@ -82,8 +75,12 @@ def write_qwen2_5(folder: Path, language: str) -> Path:
     config = Qwen2_5_VLConfig(text_config=_qwen_text(tokenizer), vision_config=vision, **token)
     torch.manual_seed(0)
     Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    return _with_qwen2_processor(folder, Qwen2_5_VLProcessor, tokenizer)
+
+
+def _with_qwen2_processor(folder: Path, kind: Any, tokenizer: PreTrainedTokenizerFast) -> Path:
     limits = {"shortest_edge": 28 * 28, "longest_edge": 84 * 84}
-    Qwen2_5_VLProcessor(
+    kind(
         image_processor=Qwen2VLImageProcessor(size=limits),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(size=limits),

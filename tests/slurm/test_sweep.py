@@ -20,7 +20,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from cxr_lightning.checkpoint.attempts import attempts
-from cxr_lightning.cluster.sweeps.folder import lines
+from cxr_lightning.shards.durable import json_lines
 from tests.fitting import ROOT
 from tests.slurm import accounting
 from tests.slurm.cluster import PATH, Cluster, cluster, missing, until
@@ -79,14 +79,16 @@ def send_away(slurm: Cluster, folder: Path) -> str:
 
     until(lambda: bool(training()), 150, "no trial began to train")
     victim = training()[0].name
-    node = lines(folder / "jobs" / victim / "rank-0.jsonl")[-1]["host"]
+    node = json_lines(folder / "jobs" / victim / "rank-0.jsonl")[-1]["host"]
     first = ("--partition=high", f"--nodelist={node}", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
     slurm.call("sbatch", *first)
     return victim
 
 
 def validation_losses(run: Path) -> dict[int, float]:
-    return {line["step"]: line["validate/loss"] for line in lines(run / "metrics.jsonl") if "validate/loss" in line}
+    return {
+        line["step"]: line["validate/loss"] for line in json_lines(run / "metrics.jsonl") if "validate/loss" in line
+    }
 
 
 @pytest.mark.slurm
@@ -121,7 +123,7 @@ def test_a_sweep_survives_a_crash_and_a_preemption(recorded: Cluster, file: Path
     assert before.job == after.job == trials[victim]["job"], "requeued as the task of the array that it is"
     assert {name: each["starts"] for name, each in trials.items()} == {name: 1 + (name == victim) for name in trials}
     for name in found:
-        steps = [line["step"] for line in lines(folder / name / "metrics.jsonl") if "train/loss" in line]
+        steps = [line["step"] for line in json_lines(folder / name / "metrics.jsonl") if "train/loss" in line]
         assert steps == list(range(1, STEPS + 1))
 
     array = trials[victim]["job"].partition("_")[0]

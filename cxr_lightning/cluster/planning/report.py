@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cxr_lightning.cluster.planning.memory import GIB, PARTS, Case, Memory
 from cxr_lightning.cluster.planning.scaling import Machines, Point
+from cxr_lightning.cluster.units import size
 
 MIB = 2**20
 _HEADINGS = {
@@ -73,14 +74,6 @@ def gib(size: float, unit: int = GIB) -> str:
     return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
 
 
-def short(size: float) -> str:
-    """Writes bytes with the unit that suits them."""
-    for unit, least in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size >= least:
-            return f"{size / least:,.3g} {unit}"
-    return f"{size / 1e3:,.0f} kB"
-
-
 def memory_table(options: Sequence[Option], limit: int | None, *, device: str, tokens: bool) -> Table:
     """Returns memory of each rank by ZeRO stage, of options that compute the same again.
 
@@ -123,7 +116,7 @@ def scaling_table(points: Sequence[Point], limit: int) -> Table:
             f"{point.micro_batch:.3g} x {point.accumulation}",
             f"{point.steps:,}",
             _figure(point.computing),
-            short(point.sent),
+            size(point.sent),
             _between(*point.hours),
             _figure(point.gpu_hours[1]),
             Text(gib(point.memory), style=_colour(point.memory, limit)),

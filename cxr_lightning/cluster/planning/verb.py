@@ -15,13 +15,15 @@ from cxr_lightning.cluster.planning.asking import Asked
 from cxr_lightning.cluster.planning.memory import GIB, Case, Estimator
 from cxr_lightning.cluster.planning.outline import Outline, PlanError
 from cxr_lightning.cluster.planning.picture import draw
-from cxr_lightning.cluster.planning.report import Option, gib, memory_table, notes, scaling_table, short
+from cxr_lightning.cluster.planning.report import Option, gib, memory_table, notes, scaling_table
 from cxr_lightning.cluster.planning.scaling import Point, Training, scale
 from cxr_lightning.cluster.planning.sharing import MASTER, MOMENT, Sharing, sent_a_step
 from cxr_lightning.cluster.planning.workload import Workload, counted, told, work_of
+from cxr_lightning.cluster.units import size
 from cxr_lightning.model.families import Role
 from cxr_lightning.model.trainable import ParameterCounts, table
 from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.durable import write_text
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.training.fit import quiet
 
@@ -192,14 +194,12 @@ def _summary(planned: Planned, options: list[Option]) -> Table:
     grid.add_row("", f"{values['tokens_per_step']:,.0f} tokens, {values['flops_per_step']:.3g} operations")
     grid.add_row("steps", f"{batching.steps(training.workload.samples):,}")
     whole = 8 * rows.tokens * int(_model(planned).model.config.get_text_config().vocab_size)
-    grid.add_row("logits", f"{short(memory.logits)} with gradients, some at a time; of all positions: {short(whole)}")
-    grid.add_row("network", f"{short(values['sent_per_step'])} sent by each rank and step")
-    grid.add_row("checkpoint", f"{short(values['checkpoint'])}; {kept} stay: {short(kept * values['checkpoint'])}")
-    grid.add_row("export", short(values["export"]))
-    grid.add_row("host memory", f"{short(values['host_loading'] * on_node)} a node while the model is loaded;")
-    grid.add_row(
-        "", f"then {short(sum(memory.host.values()) * on_node)} at most: copies to be saved, what is offloaded"
-    )
+    grid.add_row("logits", f"{size(memory.logits)} with gradients, some at a time; of all positions: {size(whole)}")
+    grid.add_row("network", f"{size(values['sent_per_step'])} sent by each rank and step")
+    grid.add_row("checkpoint", f"{size(values['checkpoint'])}; {kept} stay: {size(kept * values['checkpoint'])}")
+    grid.add_row("export", size(values["export"]))
+    grid.add_row("host memory", f"{size(values['host_loading'] * on_node)} a node while the model is loaded;")
+    grid.add_row("", f"then {size(sum(memory.host.values()) * on_node)} at most: copies to be saved, what is offloaded")
     return grid
 
 
@@ -229,7 +229,7 @@ def _advice(planned: Planned, options: list[Option]) -> list[str]:
     limit, batching = planned.asked.limit, planned.training.batching
     own = next(option for option in options if option.configured)
     if limit is None:
-        return [f"A rank takes {short(own.memory.total)}."]
+        return [f"A rank takes {size(own.memory.total)}."]
     option = "--data.micro_batch" if batching.row_tokens is None else "--data.row_tokens"
     if own.memory.total <= limit:
         best = _valid(planned, own.largest)
@@ -290,9 +290,7 @@ def _write(planned: Planned, options: list[Option], points: list[Point], folder:
         "memory": [option.to_json() for option in options],
         "scaling": [point.to_json() for point in points],
     }
-    aside = folder / "plan.json.partial"
-    aside.write_text(json.dumps(record, indent=1) + "\n")
-    aside.replace(folder / "plan.json")
+    write_text(folder / "plan.json", json.dumps(record, indent=1) + "\n")
     if points and asked.limit is not None:
         draw(points, asked.limit, _title(planned), folder / "scaling.png")
     Console(stderr=True).print(f"Wrote {folder}", soft_wrap=True)

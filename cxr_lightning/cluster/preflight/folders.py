@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cxr_lightning.cluster.preflight.finding import Finding, Status
+from cxr_lightning.cluster.units import size
 from cxr_lightning.stream.datamodule import ShardDataModule
 
 RUN, SHARED, SCRATCH = "run folder", "seen by all", "scratch"
@@ -130,14 +131,6 @@ def as_it_was(run: Path, mark: str) -> Iterator[None]:
                 left.unlink(missing_ok=True)
             for folder in made:
                 folder.rmdir()
-
-
-def size(count: float) -> str:
-    """Returns bytes as people say them."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count / 1e3:.0f} kB"
 
 
 def _free(folder: Path) -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from cxr_lightning.cluster.preflight.finding import Finding
-from cxr_lightning.cluster.preflight.folders import size
 from cxr_lightning.cluster.preflight.links import Backend, Measured, ring
 from cxr_lightning.cluster.preflight.meeting import Roll
+from cxr_lightning.cluster.units import size
 
 NEIGHBOURS, INSIDE, ALL = "to neighbours", "inside node", "all-reduce"
 _SLOW = 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from cxr_lightning.cluster.preflight.finding import Finding, Status, worst
 from cxr_lightning.cluster.preflight.place import compressed
+from cxr_lightning.shards.durable import write_text
 
 _COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 _COLUMN = 24
@@ -61,9 +61,7 @@ class Verdict:
     def write(self, path: Path) -> None:
         """Writes everything as JSON, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(self.to_json(), indent=1) + "\n")
-        partial.replace(path)
+        write_text(path, json.dumps(self.to_json(), indent=1) + "\n")
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain data."""

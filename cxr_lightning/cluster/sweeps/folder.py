@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.shards import durable
+
 SCHEMA = 1
 
 
@@ -128,25 +130,12 @@ class SweepFolder:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file of a sweep, whole or not at all, and the folders that it needs."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f"{file.name}.partial")
-    aside.write_text(text)
-    aside.replace(file)
+    durable.write_text(file, text)
 
 
 def append(file: Path, line: dict[str, Any]) -> None:
-    """Adds a line of JSON."""
+    """Adds a line of JSON to a file of a sweep."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as opened:
-        print(json.dumps(line), file=opened)
-
-
-def lines(file: Path) -> list[dict[str, Any]]:
-    """Returns lines of JSON; half a line, of which the writer died, is left out."""
-    found = []
-    with contextlib.suppress(FileNotFoundError):
-        for text in file.read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(text))
-    return found
+    durable.append(file, [json.dumps(line)])

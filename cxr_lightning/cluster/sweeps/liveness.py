@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import subprocess
-from pathlib import Path
+
+from cxr_lightning.training import processes
+from cxr_lightning.training.job import Job
 
 _SECONDS = 60
 """How long a busy controller may take."""
@@ -28,12 +29,7 @@ def slurm_jobs() -> dict[str, str]:
 
 def slurm_job(number: str) -> dict[str, str]:
     """Returns what Slurm still knows about a job (JobState, ExitCode, Reason); nothing once it has forgotten it."""
-    try:
-        told = _ask(["scontrol", "--oneliner", "show", "job", number])
-    except QueueError:
-        return {}
-    first = told.splitlines()[0] if told else ""
-    return dict(word.split("=", 1) for word in first.split() if "=" in word)
+    return Job(number).facts(_SECONDS)
 
 
 def began(process: int) -> str | None:
@@ -41,11 +37,8 @@ def began(process: int) -> str | None:
 
     With the number of a process it tells whether that is still the same one.
     """
-    with contextlib.suppress(OSError, IndexError):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        if fields[0] not in "ZX":  # over, and only its parent has not looked
-            return fields[19]
-    return None
+    over = processes.fields(process)[:1] in ([], ["Z"], ["X"])  # Z, X: only its parent has not looked
+    return None if over else processes.started(process)
 
 
 def _ask(command: list[str]) -> str:

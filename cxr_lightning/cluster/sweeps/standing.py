@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cxr_lightning.checkpoint.runs import newest_checkpoint, step_of
-from cxr_lightning.cluster.sweeps.folder import SweepFolder, lines
+from cxr_lightning.cluster.sweeps.folder import SweepFolder
 from cxr_lightning.cluster.sweeps.liveness import began, slurm_job, slurm_jobs
 from cxr_lightning.cluster.sweeps.space import Trial
+from cxr_lightning.shards.durable import json_lines
 
 State = Literal[
     "waiting", "queued", "running", "requeued", "paused", "stopped", "cancelled", "interrupted", "failed", "done"
@@ -97,7 +98,7 @@ def look(folder: SweepFolder, trials: Sequence[Trial]) -> list[Standing]:
     Raises:
         QueueError: If Slurm has jobs of the sweep and does not answer.
     """
-    submitted = {trial.name: lines(folder.submissions(trial.name)) for trial in trials}
+    submitted = {trial.name: json_lines(folder.submissions(trial.name)) for trial in trials}
     on_slurm = any(line.get("executor") == "slurm" for told in submitted.values() for line in told)
     queue = None if shutil.which("squeue") is None else slurm_jobs() if on_slurm else {}
     return [_standing(folder, trial, submitted[trial.name], queue) for trial in trials]
@@ -110,7 +111,7 @@ def _standing(
     newest = newest_checkpoint(run)
     step, steps = 0 if newest is None else step_of(newest), _steps(run)
     curve, logged = _metrics(run)
-    events = lines(folder.events(trial.name))
+    events = json_lines(folder.events(trial.name))
     known: dict[str, Any] = {
         "trial": trial, "step": step, "logged": max(step, logged), "steps": steps, "curve": curve,
         "log": str(folder.log(trial.name)),
@@ -204,7 +205,7 @@ def _first_failure(folder: SweepFolder, name: str, events: list[dict[str, Any]])
         rank = int(file.stem.removeprefix("rank-"))
         found += [
             (event["at"], rank, event["code"])
-            for event in lines(file)
+            for event in json_lines(file)
             if (event["token"], event["restart"]) == (token, restart) and event.get("code") not in {None, 0, *_ASKED}
         ]
     return min(found)[1:] if found else (0, None)

@@ -19,8 +19,9 @@ from types import FrameType
 from typing import Any
 
 from cxr_lightning.cluster.port import free_port
-from cxr_lightning.cluster.sweeps.folder import append, lines
+from cxr_lightning.cluster.sweeps.folder import append
 from cxr_lightning.cluster.sweeps.liveness import began
+from cxr_lightning.shards.durable import json_lines
 from cxr_lightning.training.job import Job, RequeueError
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)
@@ -57,7 +58,7 @@ class TrialJob:
         """
         rank = int(os.environ.get("SLURM_PROCID", "0")) if self.slurm else 0
         heard = Heard(forwards=not self.slurm)
-        submitted = [line["token"] for line in lines(self.folder / "submitted.jsonl") if "until" in line]
+        submitted = [line["token"] for line in json_lines(self.folder / "submitted.jsonl") if "until" in line]
         if submitted and submitted[-1] != self.token:
             raise TrialError(f"{self.folder.name}: a newer submission took the place of this one.")
         log = self.folder / f"rank-{rank}.log"

@@ -11,18 +11,19 @@ import pytest
 import yaml
 
 from cxr_lightning.cli import run as cli
-from cxr_lightning.cluster.sweeps.folder import SweepBusyError, SweepFolder, lines
+from cxr_lightning.cluster.sweeps.folder import SweepBusyError, SweepFolder
 from cxr_lightning.cluster.sweeps.space import Trial
 from cxr_lightning.cluster.sweeps.standing import look
 from cxr_lightning.cluster.sweeps.sweep import SweepError
 from cxr_lightning.cluster.sweeps.verb import sweep
+from cxr_lightning.shards.durable import json_lines
 from tests.cluster.sweeps.conftest import LR
 from tests.commands import parse_fit
 
 
 def at_once(folder) -> int:
     """The most trials that ran at the same time, by what their jobs wrote down."""
-    events = [event for file in folder.glob("jobs/*/rank-0.jsonl") for event in lines(file)]
+    events = [event for file in folder.glob("jobs/*/rank-0.jsonl") for event in json_lines(file)]
     most = now = 0
     for event in sorted(events, key=lambda event: event["at"]):
         now += 1 if event["event"] == "began" else -1
@@ -108,16 +109,16 @@ def test_a_sweep_that_was_killed_while_it_submitted_starts_no_trial_twice(begun,
     begun.run("--wait", "false")
     name = "lr=0.001"
     file = begun.folder / "jobs" / name / "submitted.jsonl"
-    intended = [line for line in lines(file) if "until" in line]
+    intended = [line for line in json_lines(file) if "until" in line]
     file.write_text("".join(json.dumps(line) + "\n" for line in intended))  # the job's number was not written any more
     events = begun.folder / "jobs" / name / "rank-0.jsonl"
     while not events.exists():
         time.sleep(0.02)
     begun.run()
     assert states(begun.folder)[name] == "done"
-    told = [event["event"] for event in lines(begun.folder / "jobs" / name / "rank-0.jsonl")]
+    told = [event["event"] for event in json_lines(begun.folder / "jobs" / name / "rank-0.jsonl")]
     assert told.count("began") == 1
-    assert len([line for line in lines(file) if "until" in line]) == 1
+    assert len([line for line in json_lines(file) if "until" in line]) == 1
 
 
 def test_ctrl_c_ends_the_trials_with_a_checkpoint_and_they_go_on(begun, monkeypatch):

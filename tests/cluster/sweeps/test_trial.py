@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.cluster.port import allowed
-from cxr_lightning.cluster.sweeps.folder import SweepFolder, append, lines
+from cxr_lightning.cluster.sweeps.folder import SweepFolder, append
 from cxr_lightning.cluster.sweeps.space import Trial
 from cxr_lightning.cluster.sweeps.standing import last_words, look
 from cxr_lightning.cluster.sweeps.trial import TrialError, TrialJob
+from cxr_lightning.shards.durable import json_lines
 
 NUMBERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)
 
@@ -50,7 +51,7 @@ def job(folder: Path, program: str, *, slurm: bool = False, token: str = "t") ->
 
 
 def events(folder: Path) -> list[tuple[str, int | None]]:
-    return [(event["event"], event.get("code")) for event in lines(folder / "rank-0.jsonl")]
+    return [(event["event"], event.get("code")) for event in json_lines(folder / "rank-0.jsonl")]
 
 
 def test_the_run_says_how_it_ended(tmp_path):
@@ -139,5 +140,5 @@ def test_the_rank_that_failed_first_is_the_one_that_is_named(tmp_path):
 
 def test_half_a_line_is_no_line(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"a": 1}) + '\n{"b": ')
-    assert lines(tmp_path / "a.jsonl") == [{"a": 1}]
-    assert lines(tmp_path / "none.jsonl") == []
+    assert json_lines(tmp_path / "a.jsonl") == [{"a": 1}]
+    assert json_lines(tmp_path / "none.jsonl") == []
