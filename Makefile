@@ -1,6 +1,7 @@
 # make demo and make test need Python 3.11 or newer and make, nothing else: each sets up .venv once and then runs.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -14,8 +15,8 @@ help:  ## say what there is to make
 demo: $(READY)  ## the whole journey on drawn radiographs, on this machine's CPU
 	$(BIN)/cxr demo $(ARGS)
 
-test: $(READY)  ## every test that can run on this machine
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## every test that can run on this machine, in WORKERS processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 quick: $(READY)  ## the inner loop: tests that spawn nothing
 	$(BIN)/python -m pytest -m quick $(ARGS)

@@ -19,6 +19,17 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps together what shares costly fixtures when several processes test: files, and all that needs the Slurm.
+
+    The Slurm comes first: it takes longest, and the other process has the rest to do meanwhile.
+    """
+    for item in items:
+        group = "slurm" if item.get_closest_marker("slurm") else item.path.parent.name + "/" + item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real radiographs, or a visible skip."""
