@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,33 @@ from numpy.typing import NDArray
 from cxr_lightning.shards.images import Gray, ImageError, check_size, stretch
 
 Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The single frame of a DICOM file, with what a viewer needs and nothing about the patient.
+
+    Attributes:
+        gray: As a reader would see it, 8 bits.
+        values: At full depth, of the same shape: rescaled, and bent where the file asks for a curve.
+        low: The value that is shown as one end of gray; `high` is the other.
+        high: See `low`.
+        negative: Whether low values are shown bright (MONOCHROME1).
+        bits: Bits stored a pixel.
+        modality: Such as CR or DX, or empty.
+        part: BodyPartExamined, or empty.
+        position: ViewPosition, such as PA or LL, or empty.
+    """
+
+    gray: Gray
+    values: Values
+    low: float
+    high: float
+    negative: bool
+    bits: int
+    modality: str
+    part: str
+    position: str
 
 
 def load_dicom(data: bytes, most_pixels: int) -> Gray:
@@ -32,6 +60,19 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
     Raises:
         ImageError: pydicom is absent, or the file is damaged, holds several frames, or is not gray.
     """
+    return read_frame(data, most_pixels).gray
+
+
+def read_frame(data: bytes, most_pixels: int) -> Frame:
+    """Read the single frame of a DICOM file at its full depth.
+
+    Args:
+        data: The file's content.
+        most_pixels: Refuse larger frames, before decompressing them.
+
+    Raises:
+        ImageError: pydicom is absent, or the file is damaged, holds several frames, or is not gray.
+    """
     try:
         import pydicom
         from pydicom.pixels import apply_modality_lut
@@ -43,8 +84,10 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
             warnings.simplefilter("ignore")
             header = pydicom.dcmread(io.BytesIO(data))
             _check(header, most_pixels)
-            values = np.asarray(apply_modality_lut(_stored(header), header), dtype=np.float32)
-            gray = _window(values, header)
+            shown = _window(np.asarray(apply_modality_lut(_stored(header), header), dtype=np.float32), header)
+            words = {
+                name: str(header.get(name) or "").strip() for name in ("Modality", "BodyPartExamined", "ViewPosition")
+            }
     except ImageError:
         raise
     except Exception as error:  # pydicom and its decoders raise nearly every type there is
@@ -52,7 +95,17 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
         raise ImageError(
             f"unreadable DICOM ({type(error).__name__}); are the decoders of the dicom extra there?"
         ) from None
-    return np.subtract(255, gray) if header.PhotometricInterpretation == "MONOCHROME1" else gray
+    negative = header.PhotometricInterpretation == "MONOCHROME1"
+    gray = np.subtract(255, shown.gray) if negative else shown.gray
+    bits = int(header.BitsStored)
+    return Frame(gray, shown.values, shown.low, shown.high, negative, bits, *words.values())
+
+
+class _Shown(NamedTuple):
+    gray: Gray
+    values: Values
+    low: float
+    high: float
 
 
 def _check(header: Any, most_pixels: int) -> None:
@@ -76,34 +129,43 @@ def _stored(header: Any) -> NDArray[np.generic]:
     return values
 
 
-def _window(values: Values, header: Any) -> Gray:
+def _window(values: Values, header: Any) -> _Shown:
     centre, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
     if centre is None or width is None:
         return _through_table(values, header)
+    full = values
     function = str(header.get("VOILUTFunction", "") or "LINEAR").upper()
     if function == "SIGMOID" and width > 0:
         # Clipped, for exp overflows where a window is narrow; e^-60 is black all the same.
         share = 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -60.0, 60.0)))
+        low, high, full = 0.0, 1.0, share
     elif function == "LINEAR_EXACT" and width > 0:
         share = (values - centre) / width + 0.5
+        low, high = centre - width / 2, centre + width / 2
     elif width > 1:
         share = (values - (centre - 0.5)) / (width - 1.0) + 0.5
+        low, high = centre - 0.5 - (width - 1.0) / 2, centre - 0.5 + (width - 1.0) / 2
     else:
-        return stretch(values)
+        return _whole(values)
     if float(np.ptp(share.clip(0.0, 1.0))) == 0.0 and float(np.ptp(values)) > 0.0:
         # The window misses every value: it belongs to another series, and black is not what anyone saw.
-        return stretch(values)
-    return np.rint(share.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+        return _whole(values)
+    return _Shown(np.rint(share.clip(0.0, 1.0) * 255.0).astype(np.uint8), full, low, high)
 
 
-def _through_table(values: Values, header: Any) -> Gray:
+def _through_table(values: Values, header: Any) -> _Shown:
     if not header.get("VOILUTSequence"):
         padding = header.get("PixelPaddingValue")
         inside = values[values != float(padding)] if padding is not None else values
-        return stretch(values.clip(inside.min(), inside.max())) if inside.size else stretch(values)
+        return _whole(values.clip(inside.min(), inside.max())) if inside.size else _whole(values)
     from pydicom.pixels import apply_voi
 
-    return stretch(np.asarray(apply_voi(values.astype(np.int32), header, index=0)))
+    return _whole(np.asarray(apply_voi(values.astype(np.int32), header, index=0), dtype=np.float32))
+
+
+def _whole(values: Values) -> _Shown:
+    """Shows the values' own range."""
+    return _Shown(stretch(values), values, float(values.min()), float(values.max()))
 
 
 def _first(value: Any) -> float | None:

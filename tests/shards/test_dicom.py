@@ -126,3 +126,22 @@ def test_the_real_monochrome1_radiograph_has_dark_air_and_bright_spine():
     assert gray.shape == (1955, 1841)
     lung, spine = gray[600:800, 1150:1250].mean(), gray[1200:1400, 880:960].mean()
     assert lung + 40 < spine
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {},
+        {"WindowCenter": 2048, "WindowWidth": 1024},
+        {"WindowCenter": 2048, "WindowWidth": 1024, "VOILUTFunction": "LINEAR_EXACT"},
+        {"WindowCenter": 2048, "WindowWidth": 2048, "VOILUTFunction": "SIGMOID"},
+        {"WindowCenter": 99999, "WindowWidth": 2},
+    ],
+)
+def test_values_at_full_depth_and_their_ends_show_what_a_reader_sees(elements):
+    from cxr_lightning.shards.dicom import read_frame
+
+    frame = read_frame(dicom(PhotometricInterpretation="MONOCHROME1", ViewPosition="LL", **elements), 10**6)
+    shown = ((frame.values - frame.low) / (frame.high - frame.low)).clip(0, 1) * 255
+    assert np.abs((255 - shown) - frame.gray).max() <= 1
+    assert (frame.negative, frame.bits, frame.position, frame.part) == (True, 12, "LL", "")
