@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cxr_lightning.serve.answer import QUESTION, Answerer
+from cxr_lightning.serve.dialogue import QUESTION, Dialogue
 
 
 def describe(
-    model: Path, image: Path, *, question: str = QUESTION, max_new_tokens: int = 256, device: str | None = None
+    model: str, image: Path, *, question: str = QUESTION, max_new_tokens: int = 256, device: str | None = None
 ) -> None:
     """Ask an exported model about one radiograph and print its answer.
 
@@ -21,4 +21,8 @@ def describe(
         max_new_tokens: Longest answer in tokens.
         device: Where to compute, such as cpu or cuda; by default a GPU if there is one.
     """
-    print(Answerer(model, device)(image, question, max_new_tokens))
+    from cxr_lightning.serve.films import open_film
+    from cxr_lightning.serve.opening import open_responder
+
+    responder = open_responder(model, device=device)
+    print(responder.answers([Dialogue.ask(open_film(image), question=question)], max_new_tokens=max_new_tokens)[0])

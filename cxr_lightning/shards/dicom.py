@@ -8,6 +8,7 @@ used. Formulas: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 from cxr_lightning.shards.images import Gray, ImageError, check_size, stretch
 
 Values = NDArray[np.float32]
+
+_CHEST = re.compile("CHEST|THORA|LUNG|HEART|RIB|STERN|CLAVIC|TORSO")
+_OTHER_MODALITIES = {
+    "CT": "computed tomography", "MR": "magnetic resonance", "US": "ultrasound", "MG": "mammography",
+    "PT": "positron emission", "NM": "nuclear medicine", "ECG": "electrocardiography",
+}  # fmt: skip
+_CODE = re.compile(r"[A-Z0-9 _-]{1,16}")
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,39 @@ class _Shown(NamedTuple):
     values: Values
     low: float
     high: float
+
+
+def other_than_chest(data: bytes) -> str | None:
+    """Says what a DICOM file shows, where its header says that it is no radiograph of a chest.
+
+    Many archives leave BodyPartExamined (0018,0015) empty, and what says nothing passes.
+
+    Args:
+        data: The file's content; PNG, JPEG and DICOM that cannot be read pass, for they say nothing.
+
+    Returns:
+        What it shows, in words for an error.
+    """
+    if data[128:132] != b"DICM":
+        return None
+    try:
+        import pydicom
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(
+                io.BytesIO(data), stop_before_pixels=True, specific_tags=["Modality", "BodyPartExamined"]
+            )
+            modality, part = (str(header.get(name) or "").upper() for name in ("Modality", "BodyPartExamined"))
+    except Exception:  # whatever is wrong with it, decoding says better
+        return None
+    if modality in _OTHER_MODALITIES:
+        return f"its header says {_OTHER_MODALITIES[modality]} ({modality}), not a radiograph"
+    if part.strip() and not _CHEST.search(part):
+        # Only what looks like a code is repeated: people write all kinds of things into headers.
+        shown = part.strip() if _CODE.fullmatch(part.strip()) else "something else"
+        return f"its header says {shown}, not chest"
+    return None
 
 
 def _check(header: Any, most_pixels: int) -> None:

@@ -16,9 +16,12 @@ from safetensors.torch import load_file, save_file
 from cxr_lightning.checkpoint import manifest
 from cxr_lightning.checkpoint.runs import RunError, open_run
 from cxr_lightning.checkpoint.weights import OtherBaseError
-from cxr_lightning.export.package import ExportExistsError, export
+from cxr_lightning.export.package import export
 from cxr_lightning.export.proof import ExportNotProvenError
-from cxr_lightning.serve.answer import Answerer, NotAnExportError
+from cxr_lightning.export.room import ExportExistsError
+from cxr_lightning.serve.dialogue import Dialogue
+from cxr_lightning.serve.films import open_film
+from cxr_lightning.serve.local import Local, NotAnExportError
 from tests.fitting import options, run_ranks
 
 PLAIN = """
@@ -46,7 +49,8 @@ def exported(runs, tmp_path_factory):
 
 def test_plain_transformers_writes_what_describe_writes(exported, phantoms):
     image = next(iter(sorted((phantoms / "images").glob("*.png"))))
-    ours = Answerer(exported)(image, "What is seen?", max_new_tokens=24)
+    asked = Dialogue.ask(open_film(image), question="What is seen?")
+    ours = Local(exported).answers([asked], max_new_tokens=24)[0]
     command = [sys.executable, "-c", PLAIN, str(exported), str(image), "What is seen?"]
     theirs = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
     assert theirs == repr(ours)
@@ -154,7 +158,7 @@ def test_weights_of_another_base_are_refused(runs, tmp_path):
 def test_a_half_export_is_not_served(exported, tmp_path):
     shutil.copytree(exported, tmp_path / "half", ignore=shutil.ignore_patterns("processor_config.json"))
     with pytest.raises(NotAnExportError, match=r"processor_config\.json"):
-        Answerer(tmp_path / "half")
+        Local(tmp_path / "half")
 
 
 def test_what_is_no_export_is_never_replaced(runs, tmp_path):

@@ -12,7 +12,9 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cxr_lightning.export.package import export
-from cxr_lightning.serve.answer import QUESTION, Answerer
+from cxr_lightning.serve.dialogue import QUESTION, Dialogue
+from cxr_lightning.serve.films import open_film
+from cxr_lightning.serve.local import Local
 from cxr_lightning.shards.packing import pack
 from tests.families.conftest import ONE_IMAGE, TOWERS
 from tests.families.models import WRITERS
@@ -101,7 +103,7 @@ def test_the_export_is_a_plain_model_that_answers(trained, phantoms, tmp_path, n
     with torch.no_grad():
         ids = model.generate(**inputs, do_sample=False, max_new_tokens=6)[0, inputs["input_ids"].shape[1] :]
     plain = processor.decode(ids, skip_special_tokens=True).strip()
-    assert Answerer(tmp_path / "model")(film, max_new_tokens=6) == plain
+    assert Local(tmp_path / "model").answers([Dialogue.ask(open_film(film))], max_new_tokens=6) == [plain]
 
 
 def test_learned_weights_are_the_projectors_and_the_language_models(trained):

@@ -16,7 +16,7 @@ from cxr_lightning.model.language import load_language, load_text_processor
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import Trainable
 from cxr_lightning.objectives.next_token import next_token
-from cxr_lightning.serve.answer import Answerer, NotAnExportError
+from cxr_lightning.serve.local import Local, NotAnExportError
 from cxr_lightning.shards.index import read_index
 from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.reader import ShardReader
@@ -104,7 +104,7 @@ def test_the_export_is_a_plain_language_model(chain, parts):
     card = (chain / "model" / "README.md").read_text()
     assert "pipeline_tag: text-generation" in card
     with pytest.raises(NotAnExportError):
-        Answerer(chain / "model")
+        Local(chain / "model")
 
 
 @pytest.mark.ranks

@@ -12,7 +12,9 @@ from cxr_lightning.checkpoint.runs import open_run
 from cxr_lightning.export.package import export
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
-from cxr_lightning.serve.answer import Answerer
+from cxr_lightning.serve.dialogue import Dialogue
+from cxr_lightning.serve.films import open_film
+from cxr_lightning.serve.local import Local
 from tests.families.models import write_qwen2_5
 from tests.fitting import losses, options, run_ranks
 
@@ -52,4 +54,4 @@ def test_qwen_vl_trains_exports_and_answers(shards, parts, phantoms, tmp_path):
     assert losses(run)[5] < losses(run)[1]
     export(run, out=tmp_path / "model")
     image = next(iter(sorted((phantoms / "images").glob("*.png"))))
-    assert isinstance(Answerer(tmp_path / "model")(image, max_new_tokens=4), str)
+    assert Local(tmp_path / "model").replies([Dialogue.ask(open_film(image))], max_new_tokens=4)[0].tokens == 4
