@@ -133,6 +133,18 @@ def put(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: Path) -> Non
         UnknownWeightError: If a weight has no parameter of its name and shape.
     """
     parameters: dict[str, Any] = dict(model.named_parameters())
+    require_places(parameters, tensors, origin=origin)
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            parameters[name].copy_(tensor)
+
+
+def require_places(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, origin: Path) -> None:
+    """Refuses learned weights that a model has no place for.
+
+    Raises:
+        UnknownWeightError: If a weight has no parameter of its name and shape.
+    """
     for name, tensor in tensors.items():
         if name not in parameters or parameters[name].shape != tensor.shape:
             found = f"of shape {tuple(parameters[name].shape)}" if name in parameters else "missing"
@@ -140,9 +152,6 @@ def put(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: Path) -> Non
                 f"{origin}: weight {name} of shape {tuple(tensor.shape)} is {found} in the model. "
                 "Remedy: use the same projector and LoRA settings as the run it comes from."
             )
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            parameters[name].copy_(tensor)
 
 
 def divide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

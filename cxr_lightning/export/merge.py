@@ -1,82 +1,105 @@
-"""Adapters into weights: W + s B A in float32, rounded once, and a model without a trace of training around it.
+"""Adapters into weights: W + s B A in float32, tensor by tensor, each made when it is asked for and rounded once.
 
-With DoRA each row of the sum is brought to the length that was learned (Liu et al. 2024, equation 5).
+With DoRA each row of the sum is brought to the length that was learned (Liu et al. 2024, equation 5). Nothing is
+changed in place and nothing is kept, so a model of any size is merged in the memory of its largest matrix.
 """
 
 # Shapes: O outputs, I inputs, R rank.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cxr_lightning.export.lending import Reading, as_stored
 from cxr_lightning.model.families import VlmFamily, role_of
 from cxr_lightning.model.lora import ADAPTER, Lora, Loras
 from cxr_lightning.model.projector import LinearProjector, as_two_layers
 
 _PROJECTOR = "model.multi_modal_projector."
+_BASE = ".base_layer"
 
 
-def merged_state(model: Any, loras: Loras, family: VlmFamily) -> dict[str, Tensor]:
-    """Returns a model's weights with every adapter merged, named as in a model that never had any.
+class Merged(Mapping[str, Tensor]):
+    """A trained model's weights, named as in a model that never had adapters; looking one up merges it.
+
+    What has no adapter comes as it is stored; what has one comes in float32.
 
     Args:
         model: The model, adapters in place.
         loras: The adapters' settings by role.
         family: Which weights are of which role.
+        read: What the stored weights stand for.
     """
-    state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    merged: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        if ".lora_" in name:
-            continue
-        layer = name.removesuffix(".base_layer.weight")
-        if layer != name:
-            tensor = _merge(tensor, state, layer, loras[role_of(name, family)])
-        merged[name.replace(".base_layer.", ".")] = tensor
-    return merged
+
+    def __init__(self, model: Any, loras: Loras, family: VlmFamily, read: Reading = as_stored) -> None:
+        self._state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+        self.read, self._loras, self._family = read, loras, family
+        self._places = {name.replace(f"{_BASE}.", "."): name for name in self._state if ".lora_" not in name}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def stored(self, name: str) -> Tensor:
+        """Returns a weight before its adapter, as it is stored."""
+        return self._state[self._places[name]]
+
+    def __getitem__(self, name: str) -> Tensor:
+        place = self._places[name]
+        tensor = self.read(place, self._state[place])
+        layer = place.removesuffix(f"{_BASE}.weight")
+        if layer == place:
+            return tensor
+        return self._merge(tensor, layer, self._loras[role_of(place, self._family)])
+
+    def _merge(self, weight_OI: Tensor, layer: str, lora: Lora) -> Tensor:
+        down_RI, up_OR = (self._state[f"{layer}.lora_{part}.{ADAPTER}.weight"].float() for part in "AB")
+        sum_OI = (up_OR @ down_RI).mul_(lora.scale).add_(weight_OI)  # rounds as W.float() + s B A does
+        if lora.dora:
+            length_O = self._state[f"{layer}.lora_magnitude_vector.{ADAPTER}.weight"].float()
+            sum_OI *= (length_O / torch.linalg.norm(sum_OI, dim=1))[:, None]
+        return sum_OI
 
 
-def _merge(weight_OI: Tensor, state: Mapping[str, Tensor], layer: str, lora: Lora) -> Tensor:
-    down_RI, up_OR = (state[f"{layer}.lora_{part}.{ADAPTER}.weight"].float() for part in "AB")
-    sum_OI = weight_OI.float() + lora.scale * (up_OR @ down_RI)
-    if lora.dora:
-        length_O = state[f"{layer}.lora_magnitude_vector.{ADAPTER}.weight"].float()
-        sum_OI *= (length_O / torch.linalg.norm(sum_OI, dim=1))[:, None]
-    return sum_OI.to(weight_OI.dtype)
+def merging(merged: Merged) -> Reading:
+    """Returns the reading that gives adapted layers their merged weights, for a model whose adapters are off."""
+
+    def read(name: str, tensor: Tensor) -> Tensor:
+        adapted = name.endswith(f"{_BASE}.weight")
+        return merged[name.replace(f"{_BASE}.", ".")] if adapted else merged.read(name, tensor)
+
+    return read
 
 
-def clean_model(model: Any, loras: Loras, family: VlmFamily) -> Any:
-    """Returns the merged model as a plain Hugging Face model, a linear projector in the two layers that servers know.
+def serving_frame(model: Any, merged: Merged) -> tuple[Any, dict[str, Tensor]]:
+    """Returns an empty plain Hugging Face model to take merged weights, and those that are not named as in training.
+
+    A linear projector becomes the two layers that servers know.
 
     Args:
         model: The trained model, adapters in place.
-        loras: The adapters' settings by role.
-        family: Which weights are of which role.
+        merged: Its weights.
+
+    Returns:
+        The model on the device `meta`, and weights by name that replace others.
     """
-    state, config = merged_state(model, loras, family), model.config
+    config, instead = model.config, dict[str, Tensor]()
     projector = getattr(getattr(model, "model", None), "multi_modal_projector", None)
     if isinstance(projector, LinearProjector):
-        activation, layers = as_two_layers(state.pop(_PROJECTOR + "weight"), state.pop(_PROJECTOR + "bias"))
-        state |= {_PROJECTOR + name: tensor for name, tensor in layers.items()}
+        activation, layers = as_two_layers(*(merged[_PROJECTOR + name].float() for name in ("weight", "bias")))
+        instead = {_PROJECTOR + name: tensor for name, tensor in layers.items()}
         config.projector_hidden_act, config.multimodal_projector_bias = activation, True
     _forget_training_attention(config)
     with torch.device("meta"):
-        clean = type(model)(config)
-    # Buffers that are not stored (rotary frequencies) are computed, not loaded: take them from the trained model.
-    missing = clean.load_state_dict(state, strict=False, assign=True)
-    assert not missing.unexpected_keys, missing.unexpected_keys
-    tied = set(clean.all_tied_weights_keys or ())
-    assert set(missing.missing_keys) <= tied, missing.missing_keys
-    for name, buffer in model.named_buffers():
-        owner, _, last = name.replace(".base_layer.", ".").rpartition(".")
-        clean.get_submodule(owner)._buffers[last] = buffer
-    clean.tie_weights()
-    clean.generation_config = model.generation_config
-    return clean.eval()
+        frame = type(model)(config)
+    frame.generation_config = model.generation_config
+    return frame.eval(), instead
 
 
 def _forget_training_attention(config: Any) -> None:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from rich.console import Console
-from transformers import GenerationConfig
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
-from cxr_lightning.checkpoint import weights
 from cxr_lightning.checkpoint.publish import publish
-from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
+from cxr_lightning.checkpoint.runs import Run, open_run
 from cxr_lightning.export.card import model_card
-from cxr_lightning.export.layout import write_serving_names
-from cxr_lightning.export.merge import clean_model
-from cxr_lightning.export.proof import Check, prove, prove_merge, table, trial_inputs, trial_logits
-from cxr_lightning.model.compose import load_model, load_processor
-from cxr_lightning.model.families import Role, VlmFamily, family_of, role_of
-from cxr_lightning.model.fingerprint import fingerprint
-from cxr_lightning.model.lora import Lora, loras_from_json
-from cxr_lightning.model.quantize import held_as, round_weights
-from cxr_lightning.model.source import ModelSource
-from cxr_lightning.model.trainable import Trainable, prepare
+from cxr_lightning.export.contents import Contents, plan, write_beside
+from cxr_lightning.export.lending import Reading, in_float32, without_adapters
+from cxr_lightning.export.merge import Merged, merging
+from cxr_lightning.export.proof import Check, checksum, prove, prove_merge, reload, table
+from cxr_lightning.export.room import PROVENANCE, aside, parse_size, require_free, require_room
+from cxr_lightning.export.trained import Base, learn, load_base, trained_in
+from cxr_lightning.export.trial import Inputs, continued, trial_logits, trials
+from cxr_lightning.export.writing import write
+from cxr_lightning.model.families import role_of
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
-
-PROVENANCE = "provenance.json"
-
-
-class ExportExistsError(ValueError):
-    """The output folder holds something already."""
 
 
 def export(
@@ -42,105 +35,92 @@ def export(
 ) -> None:
     """Merge what a run learned into its base model, prove it, and write a complete folder.
 
+    Weights go from the base's files to the export's one by one, so a model of any size needs the memory of its
+    largest matrices; no GPU is used.
+
     Args:
         run: The run directory, for its newest checkpoint, or one of its checkpoint folders; RUN/checkpoints/best is the
             one with the lowest validation loss.
         out: Folder to write; it appears only when complete and proven.
         dtype: Data type of the weights; auto keeps the one the run trained in.
-        max_shard_size: Largest weight file.
+        max_shard_size: Largest weight file, such as 5GB.
         overwrite: Replace an earlier export.
     """
-    if out.exists() and not overwrite:
-        raise ExportExistsError(f"{out} exists. Remedy: add --overwrite true, or name another --out.")
-    if out.exists() and not ((out / PROVENANCE).is_file() and (out / "config.json").is_file()):
-        raise ExportExistsError(f"{out} is no earlier export and will not be replaced. Remedy: name another --out.")
-    opened = open_run(run)
+    require_free(out, overwrite=overwrite)
+    most_bytes, opened = parse_size(max_shard_size), open_run(run)
     checkpoint = opened.checkpoint()
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        checks = _write(opened, checkpoint, partial, _dtype(opened, dtype), max_shard_size, title=out.name)
+    chosen = trained_in(opened) if dtype == "auto" else getattr(torch, dtype)
+    errors = Console(stderr=True)
+    errors.print(f"Merging {checkpoint} ...", highlight=False, soft_wrap=True)
+    base = load_base(opened)
+    with aside(out) as partial:
+        checks = _export(base, checkpoint, partial, chosen, most_bytes, errors)
+        _describe(partial, opened, checkpoint, checks, title=out.name)
         publish(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    console = Console()
-    console.print(table(checks))
-    text_only = ModelSource.from_json(opened.provenance["model"]).text_only
+    told = Console()
+    told.print(table(checks))
+    text_only = base.source.text_only
     onward = f"Show it images: --model.source.language {out}" if text_only else f"Ask it: cxr describe {out} IMAGE"
-    console.print(f"Wrote {out}. {onward}")
+    told.print(f"Wrote {out} from {checkpoint.name}. {onward}", highlight=False, soft_wrap=True)
 
 
-def _write(
-    run: Run, checkpoint: Path, folder: Path, dtype: torch.dtype, max_shard_size: str, *, title: str
+def _export(
+    base: Base, checkpoint: Path, folder: Path, dtype: torch.dtype, most_bytes: int, errors: Console
 ) -> list[Check]:
-    """Merges in float32, proves that, rounds once, writes, and proves what was written."""
-    provenance = run.provenance
-    source = ModelSource.from_json(provenance["model"])
-    processor = load_processor(source)
-    model = load_model(source, processor, dtype=torch.float32)
-    family = family_of(source, model.config)
-    base = fingerprint(model.named_parameters())
-    if source.quantize is not None:  # adapters learned beside these values, not beside the published ones
-        round_weights(model, family, _dtype(run, "auto"))
-    inputs = trial_inputs(processor)
-    untrained = trial_logits(model, inputs)
-    loras = _learn_again(model, run, checkpoint, family, base)
-    trained = trial_logits(model, inputs)
-    frozen = provenance["trainable"]["vision"] == "frozen"
-    named = {name: value.detach() for name, value in model.named_parameters()}
-    vision = {name: value.to(dtype) for name, value in named.items() if frozen and role_of(name, family) == "vision"}
-    clean = clean_model(model, loras, family)
-    checks = [prove_merge(trial_logits(clean, inputs), trained, untrained)]
-    for parameter in clean.parameters():  # not buffers: transformers keeps rotary frequencies in float32
-        parameter.data = parameter.data.to(dtype)
-    clean.config.dtype, clean.generation_config = dtype, _generation(processor, clean)
-    clean.save_pretrained(folder, max_shard_size=max_shard_size)
-    if source.composed:
-        write_serving_names(folder, clean.config.vision_config.model_type)
-    processor.save_pretrained(folder)
-    checks += prove(folder, inputs, trial_logits(clean, inputs), vision, dtype, text_only=source.text_only)
+    """Merges, writes, reloads what was written, and proves it."""
+    prompts = trials(base.processor)
+    untrained = logits(base, prompts, base.read)
+    vision = _vision_of(base, dtype)
+    merged = Merged(base.model, learn(base, checkpoint), base.family, base.read)
+    contents = plan(base, merged, dtype)
+    require_room(folder, contents.bytes)
+    with _bar(errors, contents) as advance:
+        sums = write(folder, contents.entries, most_bytes, advance)
+    write_beside(folder, base, contents.frame, dtype)
+    errors.print("Proving what was written ...")
+    written = {name: sums[place] for name, place in contents.names.items()}
+    found = reload(folder, prompts, written, vision, dtype, text_only=base.source.text_only)
+    answered = [continued(prompt, tokens) for prompt, tokens in zip(prompts, found.texts, strict=True)]
+    trained = logits(base, answered, base.read)
+    with without_adapters(base.model):
+        together = logits(base, answered, merging(merged))
+    check = prove_merge(_as_long(together, untrained), _as_long(trained, untrained), untrained)
+    return [check, *prove(found, together, trained, dtype, folder)]
+
+
+def logits(base: Base, prompts: Sequence[Inputs], read: Reading) -> list[Tensor]:
+    """Returns a model's logits on prompts, computed in float32 from its weights as they are read."""
+    with in_float32(base.model, read, base.pages):
+        return [trial_logits(base.model, prompt, torch.float32) for prompt in prompts]
+
+
+def _as_long(logits: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    return [longer[:, : shorter.shape[1]] for longer, shorter in zip(logits, others, strict=True)]
+
+
+def _vision_of(base: Base, dtype: torch.dtype) -> dict[str, int]:
+    """Returns the checksums of the base's vision weights, which a frozen tower must keep."""
+    sums: dict[str, int] = {}
+    if base.run.provenance["trainable"]["vision"] == "frozen":
+        for name, parameter in base.model.named_parameters():
+            if role_of(name, base.family) == "vision":
+                sums[name] = checksum(parameter.to(dtype))
+                base.pages.give_back(parameter)
+    return sums
+
+
+def _describe(folder: Path, run: Run, checkpoint: Path, checks: list[Check], title: str) -> None:
     proof = [(check.what, check.found) for check in checks]
     names = {"run": run.folder.resolve().name, "checkpoint": checkpoint.name}
-    (folder / "README.md").write_text(model_card(provenance, title=title, proof=proof, **names))
-    record = {**provenance, **names, "proof": [asdict(check) for check in checks]}
+    (folder / "README.md").write_text(model_card(run.provenance, title=title, proof=proof, **names))
+    record: dict[str, Any] = {**run.provenance, **names, "proof": [asdict(check) for check in checks]}
     (folder / PROVENANCE).write_text(json.dumps(record, indent=2) + "\n")
-    return checks
 
 
-def _learn_again(model: Any, run: Run, checkpoint: Path, family: VlmFamily, base: str) -> dict[Role, Lora]:
-    """Puts into the base what the run learned; the adapters' settings are those that lie with their weights."""
-    path, provenance = checkpoint / WEIGHTS, run.provenance
-    held = held_as(base, ModelSource.from_json(provenance["model"]), weights.lora_of(path))
-    own, adapters = weights.divide(weights.read(path, base=held))
-    loras = loras_from_json(weights.lora_of(path))
-    weights.put(model, own, origin=path)
-    prepare(model, Trainable(**provenance["trainable"]), loras, family)
-    weights.put(model, adapters, origin=path)
-    model.eval()
-    return loras
-
-
-def _generation(processor: Any, model: Any) -> GenerationConfig:
-    """Greedy by default: a report should not change when asked for twice."""
-    tokenizer = processor.tokenizer
-    ends = model.generation_config.eos_token_id
-    return GenerationConfig(
-        do_sample=False,
-        max_new_tokens=256,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id if ends is None else ends,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-
-
-def _dtype(run: Run, wish: Precision) -> torch.dtype:
-    if wish != "auto":
-        return getattr(torch, wish)
-    precision = str(run.provenance["precision"])
-    return (
-        torch.bfloat16
-        if precision.startswith("bf16")
-        else torch.float16
-        if precision.startswith("16")
-        else torch.float32
-    )
+@contextmanager
+def _bar(console: Console, contents: Contents) -> Iterator[Callable[[int], object]]:
+    """Lends a progress bar of the bytes written, for eyes alone."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("merging", total=contents.bytes)
+        yield lambda count: progress.advance(task, count)

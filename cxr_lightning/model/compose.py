@@ -23,7 +23,7 @@ from transformers import (
 from cxr_lightning.model.agreement import require_agreement
 from cxr_lightning.model.families import image_tokens, pixels_per_token, tower_family, vlm_family
 from cxr_lightning.model.language import load_language, load_text_processor, load_tokenizer
-from cxr_lightning.model.opening import open_part
+from cxr_lightning.model.opening import Dtype, open_part
 from cxr_lightning.model.projector import draw, make_linear
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.templates import IMAGE_TOKEN, lacks_begin, with_images, write_template
@@ -59,13 +59,13 @@ def load_processor(source: ModelSource) -> Any:
     return processor
 
 
-def load_model(source: ModelSource, processor: Any, *, dtype: torch.dtype = torch.float32) -> Any:
+def load_model(source: ModelSource, processor: Any, *, dtype: Dtype = torch.float32) -> Any:
     """Returns the untrained base model in evaluation mode, every parameter frozen.
 
     Args:
         source: Which model to build.
         processor: What `load_processor` returned for the same source.
-        dtype: Data type of the weights.
+        dtype: Data type of the weights; `stored` leaves each part as it lies on disk.
 
     Raises:
         ModelSourceError: If a folder does not hold what it should, or the parts do not fit.
@@ -98,9 +98,7 @@ def _composed_processor(source: ModelSource) -> LlavaProcessor:
     )
 
 
-def _composed_model(
-    source: ModelSource, processor: LlavaProcessor, dtype: torch.dtype
-) -> LlavaForConditionalGeneration:
+def _composed_model(source: ModelSource, processor: LlavaProcessor, dtype: Dtype) -> LlavaForConditionalGeneration:
     vision_config = tower_config(source)
     language = load_language(source, dtype=dtype)
     _forget_storage_format(language.config)
@@ -123,7 +121,9 @@ def _composed_model(
     model.model.vision_tower = load_tower(source, dtype=dtype)
     model.model.language_model = language.get_decoder()
     model.lm_head = language.get_output_embeddings()
-    model.model.multi_modal_projector = _fresh_projector(source, config, generator).to(dtype)
+    model.model.multi_modal_projector = _fresh_projector(source, config, generator)
+    if dtype != "stored":
+        model.model.multi_modal_projector.to(dtype)
     found = {name: tensor.shape for name, tensor in model.state_dict().items() if "projector" not in name}
     _require_same_tensors(wanted, found, source)
     model.generation_config = language.generation_config
@@ -164,7 +164,7 @@ def _make_room_for_image_token(language: Any, processor: LlavaProcessor, generat
     with torch.no_grad():
         for table in {language.get_input_embeddings(), language.get_output_embeddings()}:
             width = table.weight.shape[1]
-            table.weight[needed - 1] = draw((width,), generator).to(table.weight.dtype) * 0.02
+            table.weight[needed - 1] = (draw((width,), generator) * 0.02).to(table.weight.dtype)
 
 
 def _require_image_token(processor: Any, source: ModelSource) -> None:

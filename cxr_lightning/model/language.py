@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cxr_lightning.model.opening import open_part
+from cxr_lightning.model.opening import Dtype, open_part
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.templates import VICUNA, lacks_begin
 
@@ -105,7 +105,7 @@ def load_tokenizer(source: ModelSource) -> Any:
     return tokenizer
 
 
-def load_language(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Any:
+def load_language(source: ModelSource, *, dtype: Dtype = torch.float32) -> Any:
     """Returns a source's language model.
 
     Raises:

@@ -94,10 +94,16 @@ def loras_from_json(values: Mapping[str, Any] | None) -> dict[Role, Lora]:
     return found
 
 
-def add_adapters(model: nn.Module, loras: Loras, family: VlmFamily) -> None:
+def add_adapters(model: nn.Module, loras: Loras, family: VlmFamily, *, empty: bool = False) -> None:
     """Puts adapters into the linear layers of the roles that have settings, in place; lm_head is left alone.
 
     PEFT freezes everything but the adapters, so call this before other parameters are set to learn.
+
+    Args:
+        model: The model.
+        loras: The settings of each role that has adapters.
+        family: Which layers are of which role.
+        empty: Leave them on the device `meta`, where learned ones are about to be put.
 
     Raises:
         NoLoraTargetError: If no layer of a role matches.
@@ -106,10 +112,11 @@ def add_adapters(model: nn.Module, loras: Loras, family: VlmFamily) -> None:
     linear = [name for name in linear if not name.endswith("lm_head")]
     for role in ROLES:  # one order, whatever the mapping's: adapters are drawn alike on every rank
         if role in loras:
-            _add(model, loras[role], role, [name for name in linear if role_of(f"{name}.weight", family) == role])
+            layers = [name for name in linear if role_of(f"{name}.weight", family) == role]
+            _add(model, loras[role], role, layers, empty=empty)
 
 
-def _add(model: nn.Module, lora: Lora, role: Role, layers: list[str]) -> None:
+def _add(model: nn.Module, lora: Lora, role: Role, layers: list[str], *, empty: bool) -> None:
     chosen = [name for name in layers if not lora.targets or name.rsplit(".", 1)[-1] in lora.targets]
     if not chosen:
         known = sorted({name.rsplit(".", 1)[-1] for name in layers})
@@ -128,5 +135,5 @@ def _add(model: nn.Module, lora: Lora, role: Role, layers: list[str]) -> None:
         target_modules=chosen,
         bias="none",
     )
-    inject_adapter_in_model(config, model, adapter_name=ADAPTER)
+    inject_adapter_in_model(config, model, adapter_name=ADAPTER, low_cpu_mem_usage=empty)
     del model.peft_config  # PEFT's note of this role's settings; it would take the next role's for a second adapter

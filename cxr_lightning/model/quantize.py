@@ -113,28 +113,31 @@ def quantize(model: Any, family: VlmFamily, *, device: torch.device | str = "cpu
     model.is_loaded_in_4bit = True  # PEFT asks for it before it looks at the layers
 
 
-@torch.no_grad()
-def round_weights(model: Any, family: VlmFamily, dtype: torch.dtype) -> None:
-    """Gives the language model's matrices the values that four bits leave of them, in place; they stay ordinary.
+def rounded(weight_OI: Tensor, dtype: torch.dtype) -> Tensor:
+    """Returns the values that four bits leave of a matrix.
 
     Adapters that were learned beside four-bit weights correct these values, not the published ones: merged with these
     they are the model that was trained.
 
     Args:
-        model: The base.
-        family: Which layers are language.
-        dtype: Data type that the weights had when they were quantised for training.
+        weight_OI: The matrix.
+        dtype: Data type that it had when it was quantised for training.
 
     Raises:
         QuantizationError: If bitsandbytes is not installed.
     """
     bits = _bitsandbytes()
-    for _, _, layer in list(_layers(model, family)):
-        codes, state = bits.functional.quantize_4bit(
-            layer.weight.data.to(dtype), blocksize=_BLOCK, compress_statistics=False, quant_type="nf4"
-        )
-        rounded: Tensor = bits.functional.dequantize_4bit(codes, state)
-        layer.weight.copy_(rounded.to(layer.weight.dtype))
+    codes, state = bits.functional.quantize_4bit(
+        weight_OI.to(dtype), blocksize=_BLOCK, compress_statistics=False, quant_type="nf4"
+    )
+    values: Tensor = bits.functional.dequantize_4bit(codes, state)
+    return values
+
+
+def rounds(model: Any, family: VlmFamily) -> set[str]:
+    """Returns the names of the weights that are held in four bits where a language model is."""
+    names = {module: name for name, module in model.named_modules()}
+    return {f"{names[layer]}.weight" for _, _, layer in _layers(model, family)}
 
 
 def numel(parameter: Tensor) -> int:

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, LlavaImagePr
 
 from cxr_lightning.model import medclip
 from cxr_lightning.model.families import image_tokens, pixels_per_token, tower_family
-from cxr_lightning.model.opening import open_part
+from cxr_lightning.model.opening import Dtype, open_part
 from cxr_lightning.model.source import ModelSource, ModelSourceError, SelectStrategy
 
 _OPTION = "--model.source.vision"
@@ -45,7 +45,7 @@ def tower_config(source: ModelSource) -> Any:
     return config
 
 
-def load_tower(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Any:
+def load_tower(source: ModelSource, *, dtype: Dtype = torch.float32) -> Any:
     """Returns the vision tower of a model of two parts, alone.
 
     Args:
@@ -57,7 +57,11 @@ def load_tower(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> An
     if medclip.is_medclip(source.vision):
         tensors = medclip.tower_tensors(source.vision)
         tower, loading = SwinModel.from_pretrained(
-            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=torch.float32 if dtype == "stored" else dtype,
+            output_loading_info=True,
         )
         odd = sorted([*loading["missing_keys"], *loading["unexpected_keys"]])
         if odd:

@@ -26,7 +26,7 @@ def composed(parts, tower="siglip", **options):
 @pytest.mark.parametrize("tower", ["clip", "siglip", "dinov2", "swin"])
 @pytest.mark.parametrize("projector", ["linear", "mlp"])
 def test_towers_and_projectors_join(parts, tower, projector):
-    from cxr_lightning.export.proof import trial_inputs
+    from cxr_lightning.export.trial import trial_inputs
 
     model, processor = composed(parts, tower, projector=projector)
     inputs = trial_inputs(processor)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import OPTConfig, OPTForCausalLM
 
-from cxr_lightning.export.proof import trial_inputs
+from cxr_lightning.export.trial import trial_inputs
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.compute import Compute, NothingToComputeSoError, let_checkpoint, set_up
 from cxr_lightning.model.families import VlmFamily, vlm_family

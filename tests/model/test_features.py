@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cxr_lightning.export.proof import trial_inputs
+from cxr_lightning.export.trial import trial_inputs
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.features import (
     FrozenFeaturesError,

@@ -8,13 +8,14 @@ from itertools import product
 import pytest
 import torch
 
-from cxr_lightning.export.merge import clean_model
-from cxr_lightning.export.proof import ExportNotProvenError, prove_merge, trial_inputs, trial_logits
+from cxr_lightning.export.proof import ExportNotProvenError, prove_merge
+from cxr_lightning.export.trial import trial_inputs, trial_logits
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import role_of, vlm_family
 from cxr_lightning.model.lora import Lora, NoLoraTargetError, loras_from_json, loras_to_json
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.model.trainable import NothingLearnsError, Trainable, learning_names, prepare, table
+from tests.merging import clean_model
 
 BOTH = Trainable(vision="lora", projector="frozen", language="lora")
 LANGUAGE = Lora(rank=4, alpha=8, rslora=True)
@@ -124,4 +125,4 @@ def test_a_merge_by_other_settings_is_not_proven(parts, wrong):
         "magnitude": {**loras, "vision": Lora(rank=4, alpha=4)},
     }
     with pytest.raises(ExportNotProvenError, match="not the trained model"):
-        prove_merge(trial_logits(clean_model(model, others[wrong], family), inputs), trained, untrained)
+        prove_merge([trial_logits(clean_model(model, others[wrong], family), inputs)], [trained], [untrained])

@@ -11,9 +11,8 @@ from torch import nn
 
 from cxr_lightning.checkpoint.runs import checkpoint_folder, open_run
 from cxr_lightning.checkpoint.weights import OtherBaseError
-from cxr_lightning.export.merge import clean_model
 from cxr_lightning.export.package import export
-from cxr_lightning.export.proof import trial_inputs, trial_logits
+from cxr_lightning.export.trial import trial_inputs, trial_logits
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.families import role_of, vlm_family
 from cxr_lightning.model.lora import Lora
@@ -23,12 +22,14 @@ from cxr_lightning.model.quantize import (
     quantize,
     require_possible,
     require_untaught,
-    round_weights,
+    rounded,
+    rounds,
 )
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import Trainable, count, prepare
 from cxr_lightning.training.alignment import AlignmentModule
 from tests.fitting import losses, options, run_ranks
+from tests.merging import clean_model
 
 
 @pytest.fixture
@@ -51,14 +52,22 @@ def learn(model):
                 parameter.add_(0.05 * torch.randn_like(parameter))
 
 
+@torch.no_grad()
+def round_in_place(model, family):
+    names = rounds(model, family)
+    for name, parameter in model.named_parameters():
+        if name in names:
+            parameter.copy_(rounded(parameter, torch.float32))
+
+
 def test_four_bits_compute_what_rounded_weights_compute(parts, bits):
     whole, processor, family = base(parts)
     inputs = trial_inputs(processor)
     untouched = trial_logits(whole, inputs)
-    held, rounded = base(parts)[0], base(parts)[0]
+    held, ordinary = base(parts)[0], base(parts)[0]
     quantize(held, family)
-    round_weights(rounded, family, torch.float32)
-    assert torch.allclose(trial_logits(held, inputs), trial_logits(rounded, inputs), atol=1e-5)
+    round_in_place(ordinary, family)
+    assert torch.allclose(trial_logits(held, inputs), trial_logits(ordinary, inputs), atol=1e-5)
     assert float((trial_logits(held, inputs) - untouched).abs().max()) > 1e-3  # and it does round
     kinds = {name: type(module).__name__ for name, module in held.named_modules() if isinstance(module, nn.Linear)}
     assert {kind for name, kind in kinds.items() if "language_model" in name} == {"Linear4bit"}
@@ -80,16 +89,16 @@ def test_merged_with_rounded_weights_it_is_the_model_that_learned(parts, bits, d
     trained = trial_logits(held, inputs)
     learned = {name: tensor for name, tensor in held.named_parameters() if tensor.requires_grad}
     whole = {}
-    for rounds in (True, False):
+    for rounding in (True, False):
         model = base(parts)[0]
-        if rounds:
-            round_weights(model, family, torch.float32)
+        if rounding:
+            round_in_place(model, family)
         prepare(model, choice, loras, family)
         names = dict(model.named_parameters())
         with torch.no_grad():
             for name, tensor in learned.items():
                 names[name].copy_(tensor)
-        whole[rounds] = trial_logits(clean_model(model, loras, family), inputs)
+        whole[rounding] = trial_logits(clean_model(model, loras, family), inputs)
     scale = float(trained.abs().max())
     assert float((whole[True] - trained).abs().max()) < 1e-5 * scale
     assert (

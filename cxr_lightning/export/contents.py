@@ -1,0 +1,89 @@
+"""What an exported folder holds: every weight with its name on disk, and all that stands beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig
+
+from cxr_lightning.export.layout import stored_names
+from cxr_lightning.export.merge import Merged, serving_frame
+from cxr_lightning.export.trained import Base
+from cxr_lightning.export.writing import Entry
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is to be written.
+
+    Attributes:
+        frame: The plain model, without values.
+        names: The name on disk of each weight, by its name in the model.
+        entries: The weights in the order of the files.
+    """
+
+    frame: Any
+    names: Mapping[str, str]
+    entries: list[Entry]
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the weights take."""
+        return sum(entry.bytes for entry in self.entries)
+
+
+def plan(base: Base, merged: Merged, dtype: torch.dtype) -> Contents:
+    """Lists the weights that an export of a trained model holds.
+
+    Args:
+        base: The trained model.
+        merged: Its weights.
+        dtype: Data type of the export.
+    """
+    frame, instead = serving_frame(base.model, merged)
+    names = stored_names(frame, composed=base.source.composed)
+    parameters = {name for name, _ in frame.named_parameters()}
+    state = frame.state_dict()
+
+    def entry(name: str) -> Entry:
+        def make() -> Tensor:
+            return instead[name] if name in instead else merged[name]
+
+        kept = dtype if name in parameters else merged.stored(name).dtype  # buffers stay what they are
+        return Entry(names[name], tuple(state[name].shape), kept, make)
+
+    return Contents(frame, names, [entry(name) for name in names])
+
+
+def write_beside(folder: Path, base: Base, frame: Any, dtype: torch.dtype) -> None:
+    """Writes what a model's folder holds beside its weights: configuration, processor, tokenizer, how to generate.
+
+    Args:
+        folder: The folder.
+        base: Whose processor it is.
+        frame: The plain model.
+        dtype: Data type of the weights.
+    """
+    config = frame.config
+    config.dtype, config.architectures = dtype, [type(frame).__name__]
+    config.save_pretrained(folder)
+    _generation(base.processor, frame).save_pretrained(folder)
+    base.processor.save_pretrained(folder)
+
+
+def _generation(processor: Any, model: Any) -> GenerationConfig:
+    """Greedy by default: a report should not change when asked for twice."""
+    tokenizer = processor.tokenizer
+    ends = model.generation_config.eos_token_id
+    return GenerationConfig(
+        do_sample=False,
+        max_new_tokens=256,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id if ends is None else ends,
+        pad_token_id=tokenizer.pad_token_id,
+    )
