@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor, StoppingCriteria, TextIteratorStreamer
-
+from transformers import AutoModelForImageTextToText, AutoProcessor, StoppingCriteria
 from cxr_lightning.model.generation import encode, generate_ids
 from cxr_lightning.model.templates import write_template
 from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
+from cxr_lightning.serve.streamer import Streamer
 from cxr_lightning.shards.images import shrink
 
 _FILES = ("config.json", "processor_config.json", "tokenizer_config.json")
@@ -113,28 +113,22 @@ class Local:
             stop: Ends the answer at the next token after it is set.
         """
         inputs = self._encode([dialogue])
-        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        leaving, failures = threading.Event(), list[BaseException]()
-        criterion = _Stop(stop, leaving)
+        streamer, leaving = Streamer(self.processor.tokenizer), threading.Event()
+        more = {"streamer": streamer, "stopping_criteria": [_Stop(stop, leaving)]}
 
         def generate() -> None:
-            more = {"streamer": streamer, "stopping_criteria": [criterion]}
             try:
                 generate_ids(self.model, self.processor, inputs, max_new_tokens=max_new_tokens, **more)
             except BaseException as error:
-                failures.append(error)
-            finally:
-                streamer.text_queue.put(streamer.stop_signal)  # else the reader would wait for ever
+                streamer.fail(error)  # else the reader would wait for ever
 
         thread = threading.Thread(target=generate, name="answer", daemon=True)
         thread.start()
         try:
-            yield from trimmed(iter(streamer))
+            yield from trimmed(streamer.pieces())
         finally:
             leaving.set()
             thread.join()
-        if failures:
-            raise failures[0]
 
     def close(self) -> None:
         """Lets go of nothing: the model goes with the object."""
