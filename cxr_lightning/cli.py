@@ -86,6 +86,7 @@ VERBS: dict[str, Verb] = {
         "merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"
     ),
     "describe": Verb("answer about a radiograph: PNG, JPEG or DICOM", "cxr_lightning.serve.describe", "describe"),
+    "web": Verb("open a page to look at radiographs and ask a model about them", "cxr_lightning.serve.web.verb", "web"),
     "evaluate": Verb(
         "score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"
     ),

@@ -1,0 +1,128 @@
+"""Every request enters here first; what the page does not need, or who is not let in, goes no further.
+
+Gradio serves many paths: uploads, files, proxies, an API. The page uses a few, and only those are open. Each answer
+forbids the browser to load anything from elsewhere, to keep what it got, and to show the page inside another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+import re
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cxr_lightning.serve.web.login import Login
+
+_OPEN = re.compile(
+    r"/|/(theme\.css|favicon\.ico|manifest\.json|config|(assets|static|svelte)/.*)"
+    r"|/films(/\w+)?"
+    r"|/gradio_api/(info|startup-events|app_id|heartbeat/\w+|queue/(join|data)|cancel|reset|theme\.css)"
+)
+_KEPT = re.compile(r"/(assets|static|svelte)/")
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; "
+    "form-action 'self'; frame-ancestors 'self'"
+)
+_LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
+_WRONG_SECONDS = 1.0
+"""A wrong password costs so long, one after the other for everyone: guessing is slow."""
+_LONGEST_FORM = 4096
+
+
+class Gate:
+    """Wraps an application.
+
+    Args:
+        app: What is behind it.
+        login: Who may come in.
+        root_path: What a proxy has before the page's paths, such as /cxr.
+        loopback: Refuse requests made under another name than this machine's own: without it, any page in the same
+            browser could have its own name point here, and read films.
+    """
+
+    def __init__(self, app: ASGIApp, *, login: Login, root_path: str, loopback: bool) -> None:
+        self._app, self._login, self._root, self._loopback = app, login, root_path, loopback
+        self._cookie = "cxr-web"
+        self._wrong = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request pass, or answers it."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        path = scope["path"].removeprefix(self._root) or "/"  # proxies leave the prefix, or take it away
+        scope = {**scope, "path": path, "raw_path": path.encode()}
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _write_headers(MutableHeaders(scope=message), path)
+            await send(message)
+
+        answer = await self._answer(Request(scope, receive), path)
+        await (answer or self._app)(scope, receive, guarded)
+
+    async def _answer(self, request: Request, path: str) -> Response | None:
+        """Returns what is said here, or None for what may pass."""
+        if self._loopback and not _LOOPBACK.fullmatch(request.headers.get("host", "")):
+            return PlainTextResponse("This page answers under localhost alone.", 421)
+        if self._login:
+            if path == "/login":
+                return await self._enter(request)
+            if not self._login.is_in(self._token(request.headers)):
+                if path == "/" and request.method == "GET":
+                    return RedirectResponse(f"{self._root}/login", 303)
+                return PlainTextResponse("Sign in first.", 401)
+            if path == "/logout":
+                return self._leave(request)
+        return None if _OPEN.fullmatch(path) else PlainTextResponse("There is nothing here.", 404)
+
+    async def _enter(self, request: Request) -> Response:
+        if request.method != "POST":
+            return HTMLResponse(_form(""))
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _LONGEST_FORM:
+                return PlainTextResponse("Too long.", 413)
+        fields = parse_qs(body.decode(errors="replace"))
+        token = self._login.enter(fields.get("name", [""])[0], fields.get("password", [""])[0])
+        if token is None:
+            async with self._wrong:
+                await asyncio.sleep(_WRONG_SECONDS)
+            return HTMLResponse(_form("Name and password do not go together. Try again."), 401)
+        answer = RedirectResponse(f"{self._root}/", 303)
+        secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "").startswith("https")
+        answer.set_cookie(self._cookie, token, path=f"{self._root}/", secure=secure, httponly=True, samesite="strict")
+        return answer
+
+    def _leave(self, request: Request) -> Response:
+        self._login.leave(self._token(request.headers))
+        answer = RedirectResponse(f"{self._root}/login", 303)
+        answer.delete_cookie(self._cookie, path=f"{self._root}/")
+        return answer
+
+    def _token(self, headers: Headers) -> str:
+        found = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        return found.value if found else ""
+
+
+def _write_headers(headers: MutableHeaders, path: str) -> None:
+    headers["Content-Security-Policy"] = _POLICY
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    if not _KEPT.match(path):
+        headers["Cache-Control"] = "no-store"
+
+
+def _form(wrong: str) -> str:
+    page = importlib.resources.files(__package__).joinpath("login.html").read_text()
+    style = importlib.resources.files(__package__).joinpath("style.css").read_text()
+    return page.replace("/* style */", style).replace("<!-- wrong -->", wrong)
