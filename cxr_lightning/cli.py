@@ -85,6 +85,9 @@ VERBS: dict[str, Verb] = {
     "export": Verb(
         "merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"
     ),
+    "servable": Verb(
+        "check that a folder can be served, and say by what", "cxr_lightning.export.servable.verb", "servable"
+    ),
     "describe": Verb("answer about a radiograph: PNG, JPEG or DICOM", "cxr_lightning.serve.describe", "describe"),
     "web": Verb("open a page to look at radiographs and ask a model about them", "cxr_lightning.serve.web.verb", "web"),
     "evaluate": Verb(
