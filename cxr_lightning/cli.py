@@ -37,6 +37,9 @@ class Verb:
     parses: bool = False
 
 
+HANDED_ON = "handed_on"
+"""What a verb calls the words after -- that it does not read itself."""
+
 VERBS: dict[str, Verb] = {
     "demo": Verb("the whole journey on drawn radiographs, on this machine's CPU", "cxr_lightning.demo.journey", "demo"),
     "phantoms": Verb(
@@ -88,7 +91,10 @@ VERBS: dict[str, Verb] = {
     "servable": Verb(
         "check that a folder can be served, and say by what", "cxr_lightning.export.servable.verb", "servable"
     ),
-    "describe": Verb("answer about a radiograph: PNG, JPEG or DICOM", "cxr_lightning.serve.describe", "describe"),
+    "describe": Verb(
+        "answer about radiographs, one or thousands: PNG, JPEG or DICOM", "cxr_lightning.serve.describe", "describe"
+    ),
+    "serve": Verb("serve an exported model in OpenAI's protocol", "cxr_lightning.serve.server", "serve"),
     "web": Verb("open a page to look at radiographs and ask a model about them", "cxr_lightning.serve.web.verb", "web"),
     "evaluate": Verb(
         "score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"
@@ -174,12 +180,30 @@ def _call(name: str, verb: Verb, args: list[str]) -> None:
     if verb.parses:
         function(args)
         return
+    args, handed_on = divided(function, args)
     parser = parser_of(name, function)
     parsed = parser.instantiate(parser.parse_args(args))
     parsed.pop("config", None)
     several = _several(function)
-    words = parsed.pop(several) if several else ()
-    function(*words, **vars(parsed))
+    words = parsed.pop(several, ()) if several else ()
+    before = [parsed.pop(each) for each in _before_several(function)] if several else []
+    function(*before, *words, *handed_on, **vars(parsed))
+
+
+def divided(function: Callable[..., Any], args: list[str]) -> tuple[list[str], list[str]]:
+    """Divides a command line at its --, for a verb that hands on what follows.
+
+    Args:
+        function: The verb's function; it hands on what it takes as `*handed_on`.
+        args: The command line after the verb.
+
+    Returns:
+        What is parsed, and what is handed on.
+    """
+    if _several(function) != HANDED_ON or "--" not in args:
+        return args, []
+    place = args.index("--")
+    return args[:place], args[place + 1 :]
 
 
 def parser_of(name: str, function: Callable[..., Any]) -> Any:
@@ -197,7 +221,7 @@ def parser_of(name: str, function: Callable[..., Any]) -> Any:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = auto_parser(function, as_positional=True, prog=f"cxr {name}", allow_abbrev=False)
     several = _several(function)
-    if several:  # of which jsonargparse takes no notice
+    if several and several != HANDED_ON:  # of which jsonargparse takes no notice
         found = re.search(rf"^\s*{several}: (.*(?:\n\s{{12}}.*)*)", function.__doc__ or "", re.MULTILINE)
         told = " ".join(found[1].split()) if found else ""
         parser.add_argument(several, nargs="+", type=str, help=told.replace("%", "%%"))
@@ -207,6 +231,11 @@ def parser_of(name: str, function: Callable[..., Any]) -> Any:
 def _several(function: Callable[..., Any]) -> str | None:
     parameters = inspect.signature(function).parameters.values()
     return next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), None)
+
+
+def _before_several(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
 
 
 def _help() -> str:

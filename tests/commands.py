@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.cli import VERBS, parser_of
+from cxr_lightning.cli import VERBS, divided, parser_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,6 +77,7 @@ def parse_sweep(args: list[str]) -> Any:
 
 
 def _parse_verb(verb: str, args: list[str]) -> Any:
-    parser = parser_of(verb, getattr(importlib.import_module(VERBS[verb].module), VERBS[verb].function))
+    function = getattr(importlib.import_module(VERBS[verb].module), VERBS[verb].function)
+    parser = parser_of(verb, function)
     parser.exit_on_error = False
-    return parser.parse_args(args)
+    return parser.parse_args(divided(function, args)[0])

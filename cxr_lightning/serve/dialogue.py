@@ -72,6 +72,10 @@ class Responder(Protocol):
 
     name: str
     """What to show: the folder's name, or that of the served model."""
+    image_size: int | None
+    """Longest side to which films are shrunk before they are shown, if that is known."""
+    serves_many: bool
+    """Whether several threads may ask at once, and gain by it."""
 
     def replies(self, dialogues: Sequence[Dialogue], *, max_new_tokens: int) -> list[Reply]:
         """Answers a batch, greedily.

@@ -5,7 +5,6 @@ Films are shrunk to what training saw: a full film would reach some towers in ma
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,17 +15,13 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, StoppingCriteria
+
 from cxr_lightning.model.generation import encode, generate_ids
 from cxr_lightning.model.templates import write_template
 from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
+from cxr_lightning.serve.folder import NotAnExportError, image_size_of, require_export
 from cxr_lightning.serve.streamer import Streamer
 from cxr_lightning.shards.images import shrink
-
-_FILES = ("config.json", "processor_config.json", "tokenizer_config.json")
-
-
-class NotAnExportError(ValueError):
-    """A folder is not a complete exported model."""
 
 
 class Local:
@@ -43,6 +38,8 @@ class Local:
     Raises:
         NotAnExportError: If the folder is not a complete model.
     """
+
+    serves_many = False
 
     def __init__(self, folder: Path, device: str | None = None) -> None:
         require_export(folder)
@@ -168,45 +165,6 @@ class _Stop(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Any, **more: Any) -> Tensor:
         stopped = any(event.is_set() for event in self._events)
         return torch.full((input_ids.shape[0],), stopped, dtype=torch.bool, device=input_ids.device)
-
-
-def require_export(folder: Path) -> None:
-    """Looks at a folder's files, before anything is loaded.
-
-    Args:
-        folder: The folder.
-
-    Raises:
-        NotAnExportError: If it is not a complete model; the message names what is missing.
-    """
-    if not folder.is_dir():
-        raise NotAnExportError(f"{folder}: there is no such folder. Remedy: give the folder of `cxr export`, or a URL.")
-    if (folder / "run.json").is_file():
-        raise NotAnExportError(f"{folder} is a run, not yet a model. Remedy: cxr export {folder} --out MODEL")
-    lacking = [name for name in _FILES if not (folder / name).is_file()]
-    index = folder / "model.safetensors.index.json"
-    weights = {"model.safetensors"}
-    if index.is_file():
-        weights = set(json.loads(index.read_text())["weight_map"].values())
-    lacking += sorted(name for name in weights if not (folder / name).is_file())
-    if lacking:
-        raise NotAnExportError(
-            f"{folder} lacks {', '.join(lacking)}, so it is not a complete model. "
-            "Remedy: give the folder of `cxr export RUN --out DIR`."
-        )
-
-
-def image_size_of(folder: Path) -> int | None:
-    """Returns the longest side of the images that a model was trained on, where its provenance tells.
-
-    Args:
-        folder: The exported folder.
-    """
-    record = folder / "provenance.json"
-    if not record.is_file():
-        return None
-    size: int | None = json.loads(record.read_text()).get("data", {}).get("image_size")
-    return size
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> Tensor:

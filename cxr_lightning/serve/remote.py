@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,7 @@ class Remote:
     Args:
         url: Where the server listens, such as http://127.0.0.1:8000; `/v1` is added where there is no path.
         model: Which of its models; None takes the only one.
-        api_key: What it asks for, if it does. Nothing is taken from OPENAI_API_KEY: that is for another server.
+        api_key: What it asks for, if it does; None takes CXR_API_KEY, never OPENAI_API_KEY: that is for another server.
         image_size: Longest side of the films sent; larger ones are shrunk first.
         tries: Attempts at a request.
 
@@ -53,6 +54,8 @@ class Remote:
     Raises:
         ServerError: If no server answers there, or it does not say what it serves.
     """
+
+    serves_many = True
 
     def __init__(
         self,
@@ -191,7 +194,11 @@ def _client(url: str, api_key: str | None) -> Any:
     # A proxy that the environment names is for the world outside, never for this machine.
     http = openai.DefaultHttpxClient(trust_env=not _is_loopback(url))
     return openai.OpenAI(
-        base_url=url, api_key=api_key or "none", max_retries=0, timeout=_ANSWER_SECONDS, http_client=http
+        base_url=url,
+        api_key=api_key or os.environ.get("CXR_API_KEY") or "none",
+        max_retries=0,
+        timeout=_ANSWER_SECONDS,
+        http_client=http,
     )
 
 
@@ -241,7 +248,7 @@ def _explained(error: Exception, remote: Remote) -> Exception:
     said = f"it says {error.status_code}: {_said(error)}"
     if error.status_code in (401, 403):
         return ServerError(f"{url} lets nobody in without its key; {said}. Remedy: --api_key KEY, or CXR_API_KEY.")
-    unknown = error.status_code == 404 or "pinned to" in str(error.message)
+    unknown = error.status_code == 404 or "pinned to" in _said(error)
     if unknown and remote.name:
         return ServerError(
             f"{url} does not serve {remote.name!r}; {said}. Remedy: leave out --served_model, or name what it serves."
@@ -252,7 +259,7 @@ def _explained(error: Exception, remote: Remote) -> Exception:
 def _said(error: Any) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     text = body.get("message") or body.get("detail") or error.message
-    return " ".join(str(text).split())[:300]
+    return " ".join(str(text).split())[:300].rstrip(".")
 
 
 def _until(pieces: queue.SimpleQueue[str | Exception | None], stop: threading.Event) -> Iterator[str]:

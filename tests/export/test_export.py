@@ -21,7 +21,8 @@ from cxr_lightning.export.proof import ExportNotProvenError
 from cxr_lightning.export.room import ExportExistsError
 from cxr_lightning.serve.dialogue import Dialogue
 from cxr_lightning.serve.films import open_film
-from cxr_lightning.serve.local import Local, NotAnExportError
+from cxr_lightning.serve.folder import NotAnExportError
+from cxr_lightning.serve.local import Local
 from tests.fitting import options, run_ranks
 
 PLAIN = """

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from cxr_lightning.serve.dialogue import Dialogue, trimmed
-from cxr_lightning.serve.local import Local, NotAnExportError, require_export
+from cxr_lightning.serve.folder import NotAnExportError, require_export
+from cxr_lightning.serve.local import Local
 from cxr_lightning.serve.opening import open_responder
 
 

@@ -16,7 +16,8 @@ from cxr_lightning.model.language import load_language, load_text_processor
 from cxr_lightning.model.source import ModelSource, ModelSourceError
 from cxr_lightning.model.trainable import Trainable
 from cxr_lightning.objectives.next_token import next_token
-from cxr_lightning.serve.local import Local, NotAnExportError
+from cxr_lightning.serve.folder import NotAnExportError
+from cxr_lightning.serve.local import Local
 from cxr_lightning.shards.index import read_index
 from cxr_lightning.stream.encode import Encoder
 from cxr_lightning.stream.reader import ShardReader
