@@ -99,6 +99,7 @@ def test_complete_models_are_judged_by_what_vllm_has(parts, tmp_path, family):
     assert "any" not in told.replace("[any] the chat template", ""), told  # published BLIP-2 have no template
     assert ("has the architecture" in told) == (family == "instructblip")
     assert ("the tokens that vLLM looks for" in told) == (family == "gemma3")  # the tiny tokenizer lacks Gemma's
+    assert ("the names that vLLM reads" in told) == (family == "gemma3")  # transformers' own, not those of an export
 
 
 @pytest.mark.quick

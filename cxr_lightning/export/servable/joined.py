@@ -26,7 +26,7 @@ def check_joined(folder: Folder) -> Iterable[Finding]:
     yield language_known(folder)
     yield _projector(folder)
     yield _activation(folder)
-    yield _names(folder, kind)
+    yield tower_names(folder)
 
 
 def language_known(folder: Folder) -> Finding:
@@ -39,6 +39,19 @@ def language_known(folder: Folder) -> Finding:
         remedy = f"write the class of {kind} as text_config.architectures into config.json"
         return Finding(what, "text_config.architectures is not set", False, remedy, "vllm")
     return finding(what, None if named in LANGUAGES else f"{named} is not known", named, _BACKEND, "vllm")
+
+
+def tower_names(folder: Folder) -> Finding:
+    """Checks that a CLIP or SigLIP tower's weights are named as vLLM reads them."""
+    kind = folder.part("vision_config").get("model_type")
+    what = "the tower's weights have the names that vLLM reads"
+    if kind not in TOWERS:
+        return Finding(what, "its own Llava does not read them", True)
+    tower = [name for name in folder.weights.tensors if "vision_tower." in name]
+    newer = [name for name in tower if "vision_tower.vision_model." not in name]
+    if not tower:
+        return Finding(what, "there is no tensor of the tower", False, _AGAIN)
+    return finding(what, f"{newer[0]} lacks vision_model" if newer else None, f"{len(tower)} tensors", _AGAIN, "vllm")
 
 
 def _layer(folder: Folder) -> Finding:
@@ -128,14 +141,3 @@ def _activation(folder: Folder) -> Finding:
         remedy += f"as the tower; or {_BACKEND}"
         return Finding(what, "the identity, which vLLM has not", False, remedy, "vllm")
     return finding(what, None if found in ACTIVATIONS else f"{found} is not known", found, _BACKEND, "vllm")
-
-
-def _names(folder: Folder, kind: str) -> Finding:
-    what = "the tower's weights have the names that vLLM reads"
-    if kind not in TOWERS:
-        return Finding(what, "its own Llava does not read them", True)
-    tower = [name for name in folder.weights.tensors if "vision_tower." in name]
-    newer = [name for name in tower if "vision_tower.vision_model." not in name]
-    if not tower:
-        return Finding(what, "there is no tensor of the tower", False, _AGAIN)
-    return finding(what, f"{newer[0]} lacks vision_model" if newer else None, f"{len(tower)} tensors", _AGAIN, "vllm")

@@ -9,7 +9,7 @@ from pathlib import Path
 from cxr_lightning.export.servable.adapter import check_adapter
 from cxr_lightning.export.servable.finding import Finding, finding
 from cxr_lightning.export.servable.folder import ADAPTER, CONFIG, Folder, Json, read_folder
-from cxr_lightning.export.servable.joined import check_joined, language_known
+from cxr_lightning.export.servable.joined import check_joined, language_known, tower_names
 from cxr_lightning.export.servable.knowledge import ARCHITECTURES, LANGUAGES, VERSION
 from cxr_lightning.export.servable.tensors import check_tensors
 from cxr_lightning.export.servable.tokens import check_token, mark
@@ -69,6 +69,7 @@ def _check_family(folder: Folder) -> Iterable[Finding]:
     if kind == "blip-2":
         yield language_known(folder)
     if kind == "gemma3":
+        yield tower_names(folder)
         model: Json = folder.files.get("tokenizer.json", {}).get("model") or {}
         vocabulary = model.get("vocab") or {}
         lacking = [text for text in _GEMMA_LINES if text not in vocabulary and text not in folder.special_tokens()]
