@@ -216,8 +216,9 @@ def csv_line(row: Row) -> str:
     images = row.get("images") or []
     cells = {**row, "images": images if isinstance(images, str) else ";".join(images)}
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(["" if cells.get(n) is None else cells[n] for n in COLUMNS])
-    return buffer.getvalue()
+    # The writer quotes cells with what ends its lines in them: so it is told all that ends a line.
+    csv.writer(buffer, lineterminator="\r\n").writerow(["" if cells.get(n) is None else cells[n] for n in COLUMNS])
+    return buffer.getvalue().removesuffix("\r\n")
 
 
 def _read_jsonl(out: Path) -> Iterator[Row | None]:

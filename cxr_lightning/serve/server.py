@@ -30,10 +30,10 @@ _POLL_SECONDS = 0.3
 _TELL_SECONDS = 30.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _HINTS = {
-    "out of memory": "give it another GPU (CUDA_VISIBLE_DEVICES), or less to do: --images 1, a smaller --max_model_len",
-    "kv cache": "a smaller --max_model_len; on a CPU, VLLM_CPU_KVCACHE_SPACE=4 (GiB) in the environment",
     "no such option": "what follows -- is for the engine: look at its own --help",
     "unrecognized arguments": "what follows -- is for the engine: look at its own --help",
+    "out of memory": "give it another GPU (CUDA_VISIBLE_DEVICES), or less to do: --images 1, a smaller --max_model_len",
+    "kv cache": "a smaller --max_model_len; on a CPU, VLLM_CPU_KVCACHE_SPACE=4 (GiB) in the environment",
 }
 
 

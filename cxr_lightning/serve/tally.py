@@ -1,4 +1,4 @@
-"""How far describing has come: a bar where there are eyes, a line now and then where there is a log; a table in the end.
+"""How far describing has come: a bar where there are eyes, a line at times where there is a log; a table at the end.
 
 Bad films are counted against a share, as `cxr pack` does: a wrong folder is told early, a bad file is a row.
 """
