@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cxr_lightning.serve.dialogue import Dialogue, Speaker
+from cxr_lightning.serve.web.film import Place
 from cxr_lightning.shards.images import Gray
 
 Ended = Literal["", "stopped", "failed"]
@@ -28,7 +29,7 @@ class Exchange:
     """
 
     question: str
-    films: tuple[str, ...]
+    films: tuple[Place, ...]
     answer: str = ""
     ended: Ended = ""
     error: str = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib.resources
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ class Desk:
         turnstile: The queue before the model.
         max_new_tokens: Longest answer.
         login: Whether visitors sign in, and can sign out.
+        lateral: Whether the model is shown lateral films when the visitor says nothing else.
     """
 
     responder: Responder
@@ -53,6 +54,7 @@ class Desk:
     turnstile: Turnstile
     max_new_tokens: int
     login: bool
+    lateral: bool = False
 
     def shown(self, session: Session, *, refused: str = "", ahead: int = 0) -> dict[str, Any]:
         """Returns what the page shows of a session.
@@ -65,12 +67,12 @@ class Desk:
         exchanges = session.conversation.shown()
         return {"key": session.key, "phase": session.phase, "exchanges": exchanges, "refused": refused, "ahead": ahead}
 
-    async def ask(self, key: str, question: str, *, again: bool) -> AsyncIterator[dict[str, Any]]:
+    async def ask(self, key: str, asked: Mapping[str, Any], *, again: bool) -> AsyncIterator[dict[str, Any]]:
         """Asks, and yields what the page shows while the answer is written.
 
         Args:
             key: The session's.
-            question: What is asked.
+            asked: `question`, and whether the model is shown the `lateral` film.
             again: Ask the last question again instead.
         """
         try:
@@ -79,7 +81,7 @@ class Desk:
             yield {"refused": str(error), "phase": "gone"}
             return
         try:
-            exchange = session.ask(question, again=again)
+            exchange = session.ask(str(asked.get("question", "")), lateral=bool(asked.get("lateral")), again=again)
         except PageRefusal as error:
             yield self.shown(session, refused=str(error))
             return
@@ -116,11 +118,11 @@ def build(desk: Desk) -> gr.Blocks:
         return session.key, desk.shown(session)
 
     async def ask(event: gr.EventData, key: str) -> AsyncIterator[dict[str, Any]]:
-        async for shown in desk.ask(key, str(event._data.get("question", "")), again=False):
+        async for shown in desk.ask(key, event._data, again=False):
             yield shown
 
-    async def again(key: str) -> AsyncIterator[dict[str, Any]]:
-        async for shown in desk.ask(key, "", again=True):
+    async def again(event: gr.EventData, key: str) -> AsyncIterator[dict[str, Any]]:
+        async for shown in desk.ask(key, event._data, again=True):
             yield shown
 
     def stop(key: str) -> None:
@@ -136,6 +138,7 @@ def build(desk: Desk) -> gr.Blocks:
 
     tabs: dict[str, str] = {}  # Gradio's name of an open page: the key of its session
     own = {"model": desk.responder.name, "where": desk.where, "suggested": list(SUGGESTED), "login": desk.login}
+    own["lateral"] = desk.lateral
     with gr.Blocks(title=f"{desk.responder.name} · cxr_lightning", analytics_enabled=False) as blocks:
         key = gr.State("")
         page = gr.HTML(
@@ -150,7 +153,7 @@ def build(desk: Desk) -> gr.Blocks:
         blocks.load(begin, None, [key, page], **private)
         page.ask(ask, key, page, concurrency_limit=None, **private)
         page.again(again, key, page, concurrency_limit=None, **private)
-        page.stop(stop, key, None, queue=False, **private)
+        page.stop(stop, key, None, concurrency_limit=None, **private)
         page.clear(clear, key, page, concurrency_limit=None, **private)
         blocks.unload(end)
     return blocks

@@ -91,11 +91,12 @@ class Session:
             self.stop.set()
             self.films, self.conversation = {}, Conversation()
 
-    def ask(self, question: str, *, again: bool = False) -> Exchange:
+    def ask(self, question: str, *, lateral: bool = True, again: bool = False) -> Exchange:
         """Begins an exchange.
 
         Args:
             question: What is asked.
+            lateral: Whether the model is shown the lateral film beside the frontal one.
             again: Ask the last question once more instead, forgetting its answer.
 
         Raises:
@@ -112,7 +113,8 @@ class Session:
                 raise PageRefusal("There is no film yet. Drop one into the viewer first.")
             if again:
                 self.conversation.exchanges[-1:] = []
-            exchange = Exchange(question, tuple(place for place in PLACES if place in self.films))
+            there = tuple(place for place in PLACES if place in self.films)
+            exchange = Exchange(question, there if lateral else there[:1])
             self.conversation.exchanges.append(exchange)
             self.phase, self.stop = "waiting", threading.Event()
             return exchange
@@ -127,13 +129,15 @@ class Session:
             max_new_tokens: Longest answer.
         """
         stop = self.stop
-        dialogue = self.conversation.dialogue(tuple(self.films[place].gray for place in PLACES if place in self.films))
+        dialogue = self.conversation.dialogue(tuple(self.films[place].gray for place in exchange.films))
         try:
             with turnstile.turn(exchange, stop) as mine:
                 if mine:
                     self.phase = "answering"
                     for piece in responder.stream(dialogue, max_new_tokens=max_new_tokens, stop=stop):
                         exchange.answer += piece
+                        if stop.is_set():  # whatever else is on its way
+                            break
         except Exception as error:  # a server can fail in every way there is; the page goes on
             exchange.ended, exchange.error = "failed", _for_people(error)
         finally:

@@ -43,6 +43,7 @@ def web(
     served_model: str | None = None,
     max_new_tokens: int = 256,
     at_once: int | None = None,
+    lateral: bool = False,
 ) -> None:
     """Open a page where a radiologist looks at films and asks a model about them.
 
@@ -60,22 +61,26 @@ def web(
         served_model: Which of a server's models; by default its only one. A key it asks for is taken from CXR_API_KEY.
         max_new_tokens: Longest answer in tokens.
         at_once: Questions answered at the same time; by default 1 of a folder and 4 of a server. Others wait in line.
+        lateral: Show the model lateral films too, for one that was taught pairs; visitors can change it. One that was
+            taught a single film an answer, as `cxr pack` teaches, is misled by a second.
     """
     login = read_login(auth)
     _refuse_strangers(host, port, login, open_to_all=open_to_all)
     if root_path and not root_path.startswith("/"):
         raise WebError(f"--root_path {root_path} is no path. Remedy: begin it with /, such as /cxr.")
     root_path = root_path.rstrip("/")
-    signal.signal(signal.SIGTERM, _leave)  # which would else kill at once, and leave the folder
     # The port before the model, which takes long to load.
     with _listen(host, port) as listener, tempfile.TemporaryDirectory(prefix="cxr-web-") as private:
+        signal.signal(signal.SIGTERM, _leave)  # which would else kill at once, and leave the folder
         _quiet_gradio(private)
         responder = _open(model, device, served_model)
         try:
             places = at_once or (_FEW if is_url(model) else 1)
             where = model if is_url(model) else "on this page's own machine"
-            named = _is_loopback(host) and not root_path
-            app = _application(responder, where, places, max_new_tokens, login, root_path, loopback=named)
+            # Behind a proxy it has another name; then a login's cookie, bound to that name, keeps other pages out.
+            local = _is_loopback(host) and not (root_path or login)
+            more = {"lateral": lateral, "loopback": local}
+            app = _page(responder, where, places, max_new_tokens, login, root_path, **more)
             _tell(listener, host, root_path, login)
             _serve(app, listener)
         finally:
@@ -92,23 +97,17 @@ def _refuse_strangers(host: str, port: int, login: Login, *, open_to_all: bool) 
     )
 
 
-def _application(
-    responder: Responder,
-    where: str,
-    places: int,
-    max_new_tokens: int,
-    login: Login,
-    root_path: str,
-    *,
-    loopback: bool,
+def _page(
+    responder: Responder, where: str, places: int, max_new_tokens: int, login: Login, root_path: str, **more: bool
 ) -> Any:
+    """Imports the page, and Gradio with it, now that its switches are set."""
     try:
         from cxr_lightning.serve.web.page import Desk
         from cxr_lightning.serve.web.server import application
     except ImportError as error:
         raise WebError(f"the page needs {error.name}. Remedy: pip install 'cxr-lightning[web]'") from None
-    desk = Desk(responder, where, Sessions(), Turnstile(places), max_new_tokens, bool(login))
-    return application(desk, login=login, root_path=root_path, loopback=loopback)
+    desk = Desk(responder, where, Sessions(), Turnstile(places), max_new_tokens, bool(login), more["lateral"])
+    return application(desk, login=login, root_path=root_path, loopback=more["loopback"])
 
 
 def _open(model: str, device: str | None, served_model: str | None) -> Responder:
