@@ -33,7 +33,7 @@ def write_joined(folder: Path, vision: str, language: str) -> Path:
     model.config.save_pretrained(folder)
     processor.save_pretrained(folder)
     (folder / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.0}')
-    names, state = stored_names(model, composed=True), model.state_dict()
+    names, state = stored_names(model), model.state_dict()
     save_file({place: state[name] for name, place in names.items()}, folder / WEIGHTS)
     return folder
 
@@ -84,10 +84,9 @@ def test_towers_that_vllm_holds_are_served_by_it(parts, tmp_path, tower):
 @pytest.mark.parametrize("tower", ["dinov2", "vit", "swin"])
 def test_towers_that_vllm_lacks_are_said_so_with_what_serves_them(parts, tmp_path, tower, capsys):
     model = write_joined(tmp_path / "model", parts[tower], parts["language"])
-    assert broken(model).startswith("[vllm] the vision tower is one that vLLM holds: ")
-    able = {each.name: each for each in servers(model)}
-    assert not able["vllm"].serves
-    assert able["transformers"].serves
+    assert broken(model).startswith("[own] the vision tower is one that vLLM holds: ")
+    able = {each.name: each.serves for each in servers(model)}
+    assert able == {"vllm": False, "vllm-transformers": True, "transformers": True}
     assert run(["servable", str(model)]) == 1
     assert "What serves it" in capsys.readouterr().err
 
@@ -263,7 +262,7 @@ def test_newer_names_of_a_tower_are_refused_for_vllm_alone(folder):
     tensors = load_file(folder / WEIGHTS)
     save_file({name.replace("vision_model.", ""): tensor for name, tensor in tensors.items()}, folder / WEIGHTS)
     told = broken(folder, tensors=False)
-    assert told.startswith("[vllm] the tower's weights have the names that vLLM reads: ")
+    assert told.startswith("[own] the tower's weights have the names that vLLM reads: ")
     assert [each.serves for each in servers(folder)] == [False, True, True]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Weight = Literal["any", "vllm", "advice"]
+Weight = Literal["any", "vllm", "own", "advice"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Finding:
         found: What was found.
         holds: Whether it does.
         remedy: What to do where it does not; empty where it does.
-        weight: Whom it stops where it does not hold: `any` server, `vllm`'s own model of this architecture, or nobody
-            (`advice`).
+        weight: Whom it stops where it does not hold: `any` server, `vllm`, vLLM's `own` model of this architecture (its
+            engine with transformers' code goes on), or nobody (`advice`).
     """
 
     what: str

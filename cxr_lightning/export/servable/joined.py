@@ -18,7 +18,7 @@ def check_joined(folder: Folder) -> Iterable[Finding]:
     kind = str(vision.get("model_type") or "")
     other = f"{kind or 'no model_type'}; its Llava knows {', '.join(TOWERS)}"
     problem = None if kind in TOWERS else other
-    yield finding("the vision tower is one that vLLM holds", problem, kind, _BACKEND, "vllm")
+    yield finding("the vision tower is one that vLLM holds", problem, kind, _BACKEND, "own")
     yield _layer(folder)
     yield _select(folder, kind)
     yield _image_size(folder)
@@ -37,8 +37,8 @@ def language_known(folder: Folder) -> Finding:
     if not named:
         kind = folder.part("text_config").get("model_type")
         remedy = f"write the class of {kind} as text_config.architectures into config.json"
-        return Finding(what, "text_config.architectures is not set", False, remedy, "vllm")
-    return finding(what, None if named in LANGUAGES else f"{named} is not known", named, _BACKEND, "vllm")
+        return Finding(what, f"text_config.architectures is not set; it guesses by {kind}", False, remedy, "advice")
+    return finding(what, None if named in LANGUAGES else f"{named} is not known", named, _BACKEND, "own")
 
 
 def tower_names(folder: Folder) -> Finding:
@@ -51,7 +51,7 @@ def tower_names(folder: Folder) -> Finding:
     newer = [name for name in tower if "vision_tower.vision_model." not in name]
     if not tower:
         return Finding(what, "there is no tensor of the tower", False, _AGAIN)
-    return finding(what, f"{newer[0]} lacks vision_model" if newer else None, f"{len(tower)} tensors", _AGAIN, "vllm")
+    return finding(what, f"{newer[0]} lacks vision_model" if newer else None, f"{len(tower)} tensors", _AGAIN, "own")
 
 
 def _layer(folder: Folder) -> Finding:
@@ -60,7 +60,7 @@ def _layer(folder: Folder) -> Finding:
     deep = len(depths) if depths else int(folder.part("vision_config").get("num_hidden_layers") or 0)
     remedy = "train with one --model.source.vision_layer: features of several layers make the projector wider"
     if not isinstance(layer, int) or isinstance(layer, bool):
-        return Finding(what, f"vision_feature_layer is {layer}", False, remedy, "vllm")
+        return Finding(what, f"vision_feature_layer is {layer}", False, remedy, "own")
     problem = None if -deep - 1 <= layer <= deep else f"hidden state {layer} of a tower of {deep} layers"
     return finding(what, problem, f"{layer} of {deep} layers", _AGAIN)
 
@@ -139,5 +139,5 @@ def _activation(folder: Folder) -> Finding:
     if found == "linear":
         remedy = "train with --model.source.projector mlp: a linear one fits where the language model is twice as wide "
         remedy += f"as the tower; or {_BACKEND}"
-        return Finding(what, "the identity, which vLLM has not", False, remedy, "vllm")
-    return finding(what, None if found in ACTIVATIONS else f"{found} is not known", found, _BACKEND, "vllm")
+        return Finding(what, "the identity, which vLLM has not", False, remedy, "own")
+    return finding(what, None if found in ACTIVATIONS else f"{found} is not known", found, _BACKEND, "own")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxr_lightning.export.servable.adapter import max_lora_rank
 from cxr_lightning.export.servable.finding import Finding
-from cxr_lightning.export.servable.folder import ADAPTER
+from cxr_lightning.export.servable.folder import ADAPTER, CONFIG
 from cxr_lightning.export.servable.judging import is_adapter, judge
 
 
@@ -38,19 +38,19 @@ def servers(folder: Path, findings: list[Finding] | None = None) -> list[Server]
     """
     findings = judge(folder) if findings is None else findings
     broken = [each for each in findings if not each.holds and each.weight == "any"]
-    own = [each for each in findings if not each.holds and each.weight == "vllm"]
+    refused = broken + [each for each in findings if not each.holds and each.weight == "vllm"]
     if is_adapter(folder):
-        return _adapter_servers(folder, broken, own)
-    config = _config(folder)
-    llava = (config.get("architectures") or [""])[0] == "LlavaForConditionalGeneration"
-    vllm = f"vllm serve {folder}"
-    found = [Server("vllm", not (broken or own), _why(broken + own), vllm)]
-    if llava and own:
-        found.append(Server("vllm-transformers", not broken, _why(broken), f"{vllm} --model-impl transformers"))
+        return _adapter_servers(folder, refused)
+    own = [each for each in findings if not each.holds and each.weight == "own"]
+    command = f"vllm serve {folder}"
+    found = [Server("vllm", not (refused or own), _why(refused + own), command)]
+    if own and _is_llava(folder):  # the family with which this was tried
+        command += " --model-impl transformers"
+        found.append(Server("vllm-transformers", not refused, _why(refused), command))
     return [*found, Server("transformers", not broken, _why(broken), f"cxr serve {folder}")]
 
 
-def _adapter_servers(folder: Path, broken: list[Finding], own: list[Finding]) -> list[Server]:
+def _adapter_servers(folder: Path, refused: list[Finding]) -> list[Server]:
     try:
         config = json.loads((folder / ADAPTER).read_bytes())
         rank, base = max_lora_rank(int(config["r"])), config.get("base_model_name_or_path") or "BASE"
@@ -59,17 +59,17 @@ def _adapter_servers(folder: Path, broken: list[Finding], own: list[Finding]) ->
     flags = f"--enable-lora --max-lora-rank {rank or '?'} --lora-modules cxr={folder}"
     why = "transformers serve takes no adapters at run time; merge it: cxr export RUN --out DIR"
     return [
-        Server("vllm", not (broken or own), _why(broken + own), f"vllm serve {base} {flags}"),
+        Server("vllm", not refused, _why(refused), f"vllm serve {base} {flags}"),
         Server("transformers", False, why, ""),
     ]
 
 
-def _config(folder: Path) -> dict[str, list[str]]:
+def _is_llava(folder: Path) -> bool:
     try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except (ValueError, OSError):
-        return {}
-    return config if isinstance(config, dict) else {}
+        named = json.loads((folder / CONFIG).read_bytes())["architectures"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return False
+    return bool(named == ["LlavaForConditionalGeneration"])
 
 
 def _why(against: list[Finding]) -> str:
