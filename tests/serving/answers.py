@@ -63,7 +63,7 @@ class Comparison:
         difference: Largest difference of log-likelihoods of the server's words, transformers shown the same film.
         control: The same, transformers shown another film.
         margin: Where the words part: by how much transformers prefers its own to the server's. None where they do not.
-        near: The largest margin that says nothing.
+        near: The margin that the data type's steps make.
     """
 
     server: Answer
@@ -81,8 +81,13 @@ class Comparison:
 
     @property
     def tied(self) -> bool:
-        """Whether the words part at a near tie."""
-        return self.margin is not None and self.margin <= self.near
+        """Whether the words part where they are as likely as two programs can tell.
+
+        That is by the steps of the data type, or by as much as both differ on the same film, if that is well below what
+        another film makes of it.
+        """
+        noise = self.difference if self.difference < self.control / 2 else 0.0
+        return self.margin is not None and self.margin <= max(self.near, noise)
 
     @property
     def holds(self) -> bool:

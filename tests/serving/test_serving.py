@@ -45,9 +45,11 @@ def test_vllm_says_what_transformers_says(name, program, work, real_data):
 
 @pytest.mark.quick
 def test_answers_are_held_against_each_other():
-    def both(server: list[int], plain: list[int], margin: float | None = None, prompt: int = 1) -> Comparison:
+    def both(
+        server: list[int], plain: list[int], margin: float | None = None, prompt: int = 1, apart: float = 0.0
+    ) -> Comparison:
         one, other = Answer([1], server, [], ""), Answer([prompt], plain, [], "")
-        return Comparison(one, other, 0.0, 0.0, margin, 0.25)
+        return Comparison(one, other, apart, 1.0, margin, 0.25)
 
     ten = list(range(10))
     assert both(ten, ten).holds
@@ -56,6 +58,8 @@ def test_answers_are_held_against_each_other():
     assert both([0, 2], [0, 1], 0.125).equal == 1
     assert both([0, 2], [0, 1], 0.125).holds  # a tie
     assert not both([0, 2], [0, 1], 0.5).holds
+    assert both([0, 2], [0, 1], 0.3, apart=0.4).holds  # less than the programs differ on the same film
+    assert not both([0, 2], [0, 1], 0.5, apart=0.6).holds  # which is no noise: another film makes as much
     assert not both(ten, ten, prompt=2).holds
 
 
