@@ -124,9 +124,8 @@ def transcript(results: Sequence[Served], dtype: str) -> str:
             lines += [f"- {one.equal} of {len(one.plain.tokens)} tokens, likelihoods within {one.difference:.3f} nats"]
             lines += [f"  - vLLM: {one.server.text!r}", f"  - transformers: {one.plain.text!r}"]
             if one.margin is not None:
-                lines += [
-                    f"  - transformers' own word leads by {one.margin:.3f}, which {'is' if one.tied else 'is not'} a tie"
-                ]
+                said = "is" if one.tied else "is not"
+                lines += [f"  - transformers' own word leads by {one.margin:.3f}, which {said} a tie"]
         lines += [f"- {load}" for load in each.loads]
     return "\n".join(lines) + "\n"
 
