@@ -122,7 +122,7 @@ def run(args: Sequence[str]) -> int:
         print(f"cxr: there is no verb {args[0]!r}.\n\n{_help()}", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for noisy in ("httpx", "transformers", "DeepSpeed"):
+    for noisy in ("httpx", "httpx2", "transformers", "DeepSpeed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if not sys.stderr.isatty():  # loading bars are for eyes; in a log they are noise
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cxr_lightning.export.servable.judging import judge
 from cxr_lightning.export.servable.servers import servers
 
 Wish = Literal["auto", "vllm", "transformers"]
@@ -116,7 +117,8 @@ def choose(folder: Path, wish: Wish) -> Engine:
     Raises:
         EngineError: There is none.
     """
-    taking = {server.name: server for server in servers(folder)}
+    # The export proved its tensors, and comparing them again would load torch here.
+    taking = {server.name: server for server in servers(folder, judge(folder, tensors=False))}
     installed, vllm = _vllm() is not None, next((taking[n] for n in taking if "vllm" in n and taking[n].serves), None)
     if wish != "transformers" and installed and vllm is not None:
         return Engine(vllm.name, "vLLM is installed and takes this folder")

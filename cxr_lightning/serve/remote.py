@@ -28,6 +28,7 @@ TRIES = 7
 _LONGEST_WAIT = 30.0
 _ANSWER_SECONDS = 600.0
 _POLL_SECONDS = 0.1
+_LARGE = 1024
 
 
 class ServerError(ValueError):
@@ -69,6 +70,7 @@ class Remote:
         self.url, self.image_size = _base(url), image_size
         self._tries, self._closing = tries, threading.Event()
         self._client: Any = _client(self.url, api_key)
+        self._told_size = False
         self.name = model or ""
         self.name = model or self._only_model()
 
@@ -151,6 +153,9 @@ class Remote:
         messages: list[dict[str, Any]] = [{"role": speaker, "content": text} for speaker, text in dialogue.turns]
         size = self.image_size
         films = dialogue.films if size is None else [shrink(film, size) for film in dialogue.films]
+        if size is None and any(max(film.shape) > _LARGE for film in films) and not self._told_size:
+            self._told_size = True
+            log.warning("Films are sent whole. A model answers best about the size it learned from: say --image_size.")
         urls = ["data:image/png;base64," + base64.b64encode(encode(film, "png")).decode() for film in films]
         parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         messages[0]["content"] = [*parts, {"type": "text", "text": messages[0]["content"]}]
