@@ -28,8 +28,6 @@ _FEW = [
     "--trainer.devices", "1", "--data.global_batch", "4", "--data.micro_batch", "4", "--data.max_tokens", "192",
     "--data.epochs", "4", "--validate_every_n_steps", "100", "--checkpoint.every_n_steps", "100",
 ]  # fmt: skip
-_PLAIN = ("--model-impl", "transformers")
-"""For towers that vLLM's own Llava does not know: vLLM then lends its engine to transformers' code."""
 _HEAD = 64
 """Width of an attention head: vLLM's kernels know no narrower one than 32."""
 _TEXT = {
@@ -46,15 +44,15 @@ class Case:
     Attributes:
         about: What it is.
         make: Makes WORK/NAME/model, given WORK/NAME and the folder of real radiographs.
-        options: What vLLM has to be told.
+        adapter: Whether WORK/NAME/adapter is served beside its base; it has to answer as the merged model does.
     """
 
     about: str
     make: Callable[[Path, Path], None]
-    options: tuple[str, ...] = ()
+    adapter: bool = False
 
 
-def _joined(tower: tiny.TowerName, projector: str, *, side: int = 112, options: tuple[str, ...] = ()) -> Case:
+def _joined(tower: tiny.TowerName, projector: str, *, side: int = 112) -> Case:
     def make(folder: Path, real: Path) -> None:
         shards, parts = folder.parent / "shards", {"language": str(smollm())}
         pack_real(real, shards)
@@ -63,7 +61,7 @@ def _joined(tower: tiny.TowerName, projector: str, *, side: int = 112, options: 
         more = ["--model.source.projector", projector]
         _train(folder, shards, fit_options(1, shards, folder / "stage1", parts, tower) + more, steps=3)
 
-    return Case(f"{tower} tower, {projector} projector, SmolLM2-135M", make, options)
+    return Case(f"{tower} tower, {projector} projector, SmolLM2-135M", make)
 
 
 def _whole(family: str) -> Case:
@@ -76,6 +74,19 @@ def _whole(family: str) -> Case:
         _train(folder, shards, first, steps=8)
 
     return Case(f"{family}, tiny", make)
+
+
+def _apart(family: str) -> Case:
+    def make(folder: Path, real: Path) -> None:
+        shards = folder.parent / "shards"
+        pack_real(real, shards)
+        named = ["--model.source.base", widened(family, folder), "--model.trainable.projector", "frozen"]
+        second = [*fit_options(2, shards, folder / "stage2"), *map(str, named), *_few(8)]
+        run_ranks(1, [second], folder)
+        cxr("export", folder / "stage2", "--out", folder / "adapter", "--adapter", "true", seconds=900)
+        cxr("export", folder / "stage2", "--out", folder / "model", "--dtype", "bfloat16", seconds=900)
+
+    return Case(f"{family}, tiny; an adapter at run time", make, adapter=True)
 
 
 def _demo(folder: Path, real: Path) -> None:
@@ -94,8 +105,9 @@ CASES: dict[str, Case] = {
     "qwen3_vl": _whole("qwen3_vl"),
     "gemma3": _whole("gemma3"),
     "blip2": _whole("blip2"),
-    "dinov2-mlp": _joined("dinov2", "mlp", options=_PLAIN),
-    "swin-linear": _joined("swin", "linear", side=64, options=_PLAIN),
+    "dinov2-mlp": _joined("dinov2", "mlp"),
+    "swin-linear": _joined("swin", "linear", side=64),
+    "adapter": _apart("qwen2_5_vl"),
 }
 
 
@@ -165,10 +177,13 @@ def widened(family: str, folder: Path) -> Path:
     return base
 
 
+def _few(steps: int) -> list[str]:
+    return [*_FEW, "--trainer.max_steps", str(steps), "--model.optim.lr", "2e-3"]
+
+
 def _train(folder: Path, shards: Path, first: list[str], *, steps: int) -> None:
     """Trains both stages for a few steps at a high rate, so that there is something to merge, and exports."""
-    few = [*_FEW, "--trainer.max_steps", str(steps), "--model.optim.lr", "2e-3"]
-    second = [*fit_options(2, shards, folder / "stage2"), "--model.init_from", str(folder / "stage1"), *few]
-    run_ranks(1, [[*first, *few]], folder)
+    second = [*fit_options(2, shards, folder / "stage2"), "--model.init_from", str(folder / "stage1"), *_few(steps)]
+    run_ranks(1, [[*first, *_few(steps)]], folder)
     run_ranks(1, [second], folder)
     cxr("export", folder / "stage2", "--out", folder / "model", "--dtype", "bfloat16", seconds=900)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import torch
 import transformers
 from rich.table import Table
 
+from cxr_lightning.export.servable import servers
 from tests.serving.answers import QUESTIONS, Comparison, Plain, ask, compare, films
 from tests.serving.load import Load, measure
 from tests.serving.models import CASES, build
@@ -79,10 +81,10 @@ def serve(
         dtype: What both compute in.
         loads: Requests at a time, for each of which throughput is measured.
     """
-    served, case, model, seen = Served(name), CASES[name], build(name, work, real), films(real)
+    served, model, seen = Served(name), build(name, work, real), films(real)
     began = time.perf_counter()
     try:
-        with vllm(program, model, work / name / "vllm.log", dtype=dtype, options=case.options) as url:
+        with vllm(program, _words(work / name, model), work / name / "vllm.log", dtype=dtype) as url:
             served.up, served.version = time.perf_counter() - began, _version(url)
             plain = Plain(model, dtype)
             for number, film in enumerate(seen):
@@ -95,6 +97,18 @@ def serve(
     except ServerError as error:
         served.failure = str(error)
     return served
+
+
+def _words(folder: Path, model: Path) -> list[str]:
+    """Returns what follows `vllm serve`, as `cxr servable` says it."""
+    apart = CASES[folder.name].adapter
+    able = servers(folder / "adapter" if apart else model)
+    command = next((each.command for each in able if each.serves and each.name.startswith("vllm")), None)
+    if command is None:
+        raise ServerError(f"cxr servable: {able[0].why}")
+    if apart:  # the base's own settings hold for its adapters
+        return [*shlex.split(command)[2:], "--override-generation-config", '{"temperature": 0.0}']
+    return [*shlex.split(command)[2:], "--served-model-name", NAME]
 
 
 def table(results: Sequence[Served]) -> Table:

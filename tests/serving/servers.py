@@ -22,17 +22,14 @@ class ServerError(RuntimeError):
 
 
 @contextmanager
-def vllm(
-    program: Path, model: Path, log: Path, *, dtype: str, options: Sequence[str] = (), seconds: float = 600
-) -> Iterator[str]:
-    """Serves a folder by vLLM and yields the address of its OpenAI protocol.
+def vllm(program: Path, words: Sequence[str], log: Path, *, dtype: str, seconds: float = 600) -> Iterator[str]:
+    """Has vLLM serve and yields the address of its OpenAI protocol.
 
     Args:
         program: The `vllm` command.
-        model: The folder.
+        words: What follows `vllm serve`.
         log: Where its output goes.
         dtype: What it computes in.
-        options: More of its options.
         seconds: How long it may take to come up.
 
     Raises:
@@ -40,8 +37,8 @@ def vllm(
     """
     port = _free_port()
     command = [
-        str(program), "serve", str(model), "--host", "127.0.0.1", "--port", str(port), "--served-model-name", NAME,
-        "--dtype", dtype, "--max-model-len", "512", "--enforce-eager", *options,
+        str(program), "serve", *words, "--host", "127.0.0.1", "--port", str(port), "--dtype", dtype,
+        "--max-model-len", "512", "--enforce-eager",
     ]  # fmt: skip
     room = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     path = f"{program.resolve().parent}{os.pathsep}{os.environ['PATH']}"
