@@ -32,7 +32,7 @@ def write_joined(folder: Path, vision: str, language: str) -> Path:
     folder.mkdir(parents=True)
     model.config.save_pretrained(folder)
     processor.save_pretrained(folder)
-    (folder / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.0}')
+    (folder / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.0, "eos_token_id": 1}')
     names, state = stored_names(model), model.state_dict()
     save_file({place: state[name] for name, place in names.items()}, folder / WEIGHTS)
     return folder
@@ -131,6 +131,14 @@ def test_complete_models_are_judged_by_what_vllm_has(parts, tmp_path, family):
 def test_each_constraint_is_found_out(folder, name, values, told):
     change(folder, name, **values)
     assert told in broken(folder, tensors=False)
+
+
+@pytest.mark.quick
+def test_an_answer_that_nothing_ends_is_found_out(folder):
+    change(folder, "config.json", text_config__eos_token_id=None)
+    assert broken(folder, tensors=False) == ""
+    change(folder, "generation_config.json", eos_token_id=None)
+    assert "no eos_token_id" in broken(folder, tensors=False)
 
 
 @pytest.mark.quick

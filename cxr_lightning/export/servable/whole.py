@@ -55,6 +55,11 @@ def check_asking(folder: Folder, mark: str | None) -> Iterable[Finding]:
     remedy = 'add "temperature": 0.0 to generation_config.json, or have every client send temperature 0'
     what = "the same question is answered alike, twice"
     yield finding(what, problem, "greedy unless a client says otherwise", remedy, "advice")
+    places = (generation, folder.config, folder.part("text_config"))
+    ends = next((each["eos_token_id"] for each in places if each.get("eos_token_id") is not None), None)
+    problem = "no eos_token_id, so only the length ends it" if ends is None else None
+    remedy = "write the token that ends a turn as eos_token_id into generation_config.json"
+    yield finding("an answer ends", problem, f"with token {ends}", remedy, "advice")
 
 
 def _quantization(folder: Folder) -> Finding:
