@@ -65,11 +65,14 @@ class Child:
         Args:
             grace: Seconds it has to end by itself.
         """
-        if self.ended is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
+            if self.ended is None:
+                self._process.terminate()
                 self._process.wait(grace)
-        self.kill()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also where we are told a second time and wait no longer
+            self.kill()
 
     def kill(self) -> None:
         """Ends it and what it started, at once."""

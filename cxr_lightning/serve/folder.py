@@ -29,6 +29,10 @@ def require_export(folder: Path) -> None:
         raise NotAnExportError(f"{folder}: there is no such folder. Remedy: give the folder of `cxr export`, or a URL.")
     if (folder / "run.json").is_file():
         raise NotAnExportError(f"{folder} is a run, not yet a model. Remedy: cxr export {folder} --out MODEL")
+    if folder.name.endswith(".partial"):
+        raise NotAnExportError(f"{folder} was never finished, nor proven. Remedy: export the run again.")
+    if (folder / "adapter_config.json").is_file():
+        raise NotAnExportError(f"{folder} is an adapter without its base. Remedy: merge it: cxr export RUN --out MODEL")
     lacking = [name for name in _FILES if not (folder / name).is_file()]
     index = folder / f"{_WEIGHTS}.index.json"
     weights = {_WEIGHTS}

@@ -7,7 +7,6 @@ the server refuses is one dialogue's fault, a server that is gone is everyone's,
 from __future__ import annotations
 
 import base64
-import ipaddress
 import logging
 import os
 import queue
@@ -17,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from cxr_lightning.serve.address import is_loopback
 from cxr_lightning.serve.dialogue import Dialogue, Finish, Reply, trimmed
 from cxr_lightning.shards.images import encode, shrink
 
@@ -197,7 +197,7 @@ def _client(url: str, api_key: str | None) -> Any:
             "asking a server needs the openai package. Remedy: pip install 'cxr-lightning[serve]'"
         ) from None
     # A proxy that the environment names is for the world outside, never for this machine.
-    http = openai.DefaultHttpxClient(trust_env=not _is_loopback(url))
+    http = openai.DefaultHttpxClient(trust_env=not is_loopback(urlsplit(url).hostname or ""))
     return openai.OpenAI(
         base_url=url,
         api_key=api_key or os.environ.get("CXR_API_KEY") or "none",
@@ -212,14 +212,6 @@ def _base(url: str) -> str:
     if not parts.hostname:
         raise ServerError(f"{url} names no server. Remedy: give one such as http://127.0.0.1:8000")
     return url.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _passing(error: Exception) -> bool:

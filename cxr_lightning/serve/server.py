@@ -6,6 +6,7 @@ server that is not installed. It listens on this machine alone unless told.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -21,10 +22,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cxr_lightning.serve.address import is_loopback
 from cxr_lightning.serve.calling import how_to_call
 from cxr_lightning.serve.child import Child
 from cxr_lightning.serve.engine import Service, Wish, choose, launch, served_name
 
+log = logging.getLogger(__name__)
 _GRACE_SECONDS = 20.0
 _POLL_SECONDS = 0.3
 _TELL_SECONDS = 30.0
@@ -85,6 +88,8 @@ def serve(
         started = launch(chosen, service, Path(scratch))
         label = "vLLM" if chosen.name.startswith("vllm") else "transformers serve"
         print(f"Starting {label} ({chosen.why}):\n  {started.shown}", flush=True)
+        if not is_loopback(host) and service.api_key is None:
+            log.warning("%s: whoever reaches this machine may ask, unencrypted and without a key.", host)
         child = Child(started, Path(scratch), echo=verbose)
         try:
             url = f"http://{_shown_host(_ANYWHERE.get(host, host))}:{service.port}"
@@ -129,6 +134,7 @@ def _signals() -> Iterator[threading.Event]:
     def hear(number: int, _frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
+        print("Stopping. Once more ends it at once.", file=sys.stderr, flush=True)
         stop.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -6,6 +6,7 @@ import shutil
 import threading
 
 import pytest
+import torch
 
 from cxr_lightning.serve.dialogue import Dialogue, trimmed
 from cxr_lightning.serve.folder import NotAnExportError, require_export
@@ -33,6 +34,22 @@ def test_a_batch_answers_as_one_at_a_time(local, films):
     assert len({reply.text for reply in alone}) > 3
     assert {reply.finish for reply in alone} <= {"stop", "length"}
     assert all(reply.tokens == 24 for reply in alone if reply.finish == "length")
+
+
+def test_a_batch_that_does_not_fit_is_halved(local, films, monkeypatch):
+    whole, sizes = local._replies, []
+
+    def small(dialogues, max_new_tokens):
+        sizes.append(len(dialogues))
+        if len(dialogues) > 1:
+            raise torch.OutOfMemoryError
+        return whole(dialogues, max_new_tokens)
+
+    asked = [Dialogue.ask(film) for film in films[:3]]
+    expected = local.replies(asked, max_new_tokens=8)
+    monkeypatch.setattr(local, "_replies", small)
+    assert local.replies(asked, max_new_tokens=8) == expected
+    assert sizes == [3, 1, 2, 1, 1]
 
 
 def test_pieces_are_the_answer(local, films):
@@ -80,6 +97,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_a_run_is_not_yet_a_model(runs):
     with pytest.raises(NotAnExportError, match="cxr export"):
         require_export(runs["stage2"])
+
+
+@pytest.mark.parametrize(("name", "told"), [("model.partial", "never finished"), ("adapter", "is an adapter")])
+def test_what_is_not_yet_a_model_is_told(tmp_path, name, told):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "adapter_config.json").touch()
+    with pytest.raises(NotAnExportError, match=told):
+        open_responder(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("lost", ["processor_config.json", "model.safetensors"])
