@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.resources
 import re
+import secrets
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs
 
@@ -49,8 +50,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, *, login: Login, root_path: str, loopback: bool) -> None:
         self._app, self._login, self._root, self._loopback = app, login, root_path, loopback
-        self._cookie = "cxr-web"
-        self._wrong = asyncio.Lock()
+        self._cookie = f"cxr-web-{secrets.token_hex(4)}"  # cookies know no ports: two pages of a machine keep apart
+        self._one = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request pass, or answers it."""
@@ -93,10 +94,13 @@ class Gate:
             if len(body) > _LONGEST_FORM:
                 return PlainTextResponse("Too long.", 413)
         fields = parse_qs(body.decode(errors="replace"))
-        token = self._login.enter(fields.get("name", [""])[0], fields.get("password", [""])[0])
-        if token is None:
-            async with self._wrong:
+        async with (
+            self._one
+        ):  # before it is known: else many could be tried at once, and the right one told by its haste
+            token = self._login.enter(fields.get("name", [""])[0], fields.get("password", [""])[0])
+            if token is None:
                 await asyncio.sleep(_WRONG_SECONDS)
+        if token is None:
             return HTMLResponse(_form("Name and password do not go together. Try again."), 401)
         answer = RedirectResponse(f"{self._root}/", 303)
         secure = request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "").startswith("https")

@@ -18,7 +18,7 @@ import gradio as gr
 
 from cxr_lightning.serve.dialogue import QUESTION, Responder
 from cxr_lightning.serve.web.conversation import Exchange
-from cxr_lightning.serve.web.session import PageRefusal, Session, Sessions
+from cxr_lightning.serve.web.session import FORGOTTEN, PageRefusal, Session, Sessions
 from cxr_lightning.serve.web.turnstile import Turnstile
 
 SUGGESTED = (
@@ -32,6 +32,8 @@ SUGGESTED = (
 _SCRIPTS = ("film.html", "viewer.html", "talk.html")
 _LOOK_SECONDS = 0.05
 """How often an answer being written is looked at; nobody reads faster."""
+
+GONE = {"refused": FORGOTTEN, "phase": "gone"}
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,9 @@ class Desk:
             asked: `question`, and whether the model is shown the `lateral` film.
             again: Ask the last question again instead.
         """
-        try:
-            session = self.sessions[key]
-        except PageRefusal as error:
-            yield {"refused": str(error), "phase": "gone"}
+        session = self.sessions.find(key)
+        if session is None:
+            yield GONE
             return
         try:
             exchange = session.ask(str(asked.get("question", "")), lateral=bool(asked.get("lateral")), again=again)
@@ -100,6 +101,28 @@ class Desk:
             yield self.shown(session)
         finally:  # also when the browser is gone in the middle
             stop.set()
+
+    def stop(self, key: str) -> None:
+        """Ends the answer that is being written.
+
+        Args:
+            key: The session's.
+        """
+        session = self.sessions.find(key)
+        if session is not None:
+            session.stop.set()
+
+    def clear(self, key: str) -> dict[str, Any]:
+        """Forgets films and conversation, and returns what the page shows then.
+
+        Args:
+            key: The session's.
+        """
+        session = self.sessions.find(key)
+        if session is None:
+            return GONE
+        session.clear()
+        return self.shown(session)
 
     def _write(self, session: Session, exchange: Exchange) -> None:
         session.answer(exchange, self.responder, self.turnstile, max_new_tokens=self.max_new_tokens)
@@ -125,14 +148,6 @@ def build(desk: Desk) -> gr.Blocks:
         async for shown in desk.ask(key, event._data, again=True):
             yield shown
 
-    def stop(key: str) -> None:
-        desk.sessions[key].stop.set()
-
-    def clear(key: str) -> dict[str, Any]:
-        session = desk.sessions[key]
-        session.clear()
-        return desk.shown(session)
-
     def end(request: gr.Request) -> None:
         desk.sessions.end(tabs.pop(str(request.session_hash), ""))
 
@@ -153,8 +168,8 @@ def build(desk: Desk) -> gr.Blocks:
         blocks.load(begin, None, [key, page], **private)
         page.ask(ask, key, page, concurrency_limit=None, **private)
         page.again(again, key, page, concurrency_limit=None, **private)
-        page.stop(stop, key, None, concurrency_limit=None, **private)
-        page.clear(clear, key, page, concurrency_limit=None, **private)
+        page.stop(desk.stop, key, None, concurrency_limit=None, **private)
+        page.clear(desk.clear, key, page, concurrency_limit=None, **private)
         blocks.unload(end)
     return blocks
 

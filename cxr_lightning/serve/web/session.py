@@ -27,6 +27,7 @@ QUIET_SECONDS = 3600.0
 MOST_BYTES = 4 << 30
 """Memory that the films of all sessions may take together."""
 LONGEST_QUESTION = 4000
+FORGOTTEN = "This page was quiet for too long, and what it held is forgotten. Reload it to go on."
 
 
 class PageRefusal(ValueError):
@@ -186,17 +187,23 @@ class Sessions:
             if session.phase == "idle" and time.monotonic() - session.seen > self._quiet_seconds:
                 self.end(session.key)
 
+    def find(self, key: str) -> Session | None:
+        """Returns the session of a key, of which something was heard now; None if there is none, or no longer."""
+        with self._lock:
+            session = self._all.get(key)
+        if session is not None:
+            session.seen = time.monotonic()
+        return session
+
     def __getitem__(self, key: str) -> Session:
         """Returns the session of a key.
 
         Raises:
             PageRefusal: There is none, or no longer.
         """
-        with self._lock:
-            session = self._all.get(key)
+        session = self.find(key)
         if session is None:
-            raise PageRefusal("This page was quiet for too long, and what it held is forgotten. Reload it to go on.")
-        session.seen = time.monotonic()
+            raise PageRefusal(FORGOTTEN)
         return session
 
     def __iter__(self) -> Iterator[Session]:

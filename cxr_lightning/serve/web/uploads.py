@@ -54,6 +54,11 @@ def routes(sessions: Sessions) -> APIRouter:
         sessions.end(request.headers.get("x-cxr-key", ""))
         return Response(status_code=204)
 
+    @router.get("/alive")
+    async def alive(request: Request) -> Response:
+        own(request)
+        return Response(status_code=204)
+
     @router.get("/{place}")
     async def values(request: Request, place: str) -> Response:
         film = own(request).films.get(cast(Place, place))

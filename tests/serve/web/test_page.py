@@ -260,6 +260,18 @@ def test_a_server_that_goes_away_is_told_and_the_page_goes_on(visit, films):
     server.shutdown()
 
 
+def test_behind_a_proxys_path_and_when_the_page_itself_goes_away(held, visit, wordy):
+    with served(held, root_path="/cxr", loopback=False) as url:
+        visitor = visit(url + "/cxr/")
+        visitor.bring(("film.png", png(wordy[0])))
+        held.go.clear()
+        visitor.ask(wordy[1], wait=False)
+        visitor.page.wait_for_selector("article .answer:not([hidden])")
+    visitor.page.get_by_text("The page's server does not answer.").wait_for()
+    assert visitor.page.locator(".cxr.busy").count() == 0
+    held.go.set()
+
+
 def test_a_closed_page_is_forgotten_at_once(local, visit, films):
     with served(local) as url:
         visitor = visit(url)
