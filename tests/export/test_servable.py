@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -212,6 +214,52 @@ def test_headers_that_lie_are_found_out(tmp_path):
     assert "a hole before b" in told({"a": one, "b": {**one, "data_offsets": [12, 20]}}, bytes(20))
     assert "is no JSON" in told("{")
     assert "lists no tensors" in told("[]")
+
+
+@pytest.mark.quick
+@given(st.binary(max_size=60), st.integers(0, 80))
+def test_no_bytes_make_the_reading_of_headers_fail(tmp_path_factory, data, length):
+    folder = tmp_path_factory.getbasetemp() / "bytes"
+    folder.mkdir(exist_ok=True)
+    (folder / WEIGHTS).write_bytes(struct.pack("<Q", length) + data)
+    read_weights(folder)
+    (folder / WEIGHTS).write_bytes(data)
+    assert data[:1] != b"" or read_weights(folder).problems
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@pytest.mark.quick
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_value_in_a_file_makes_the_judgement_fail(clip, tmp_path, data):
+    folder = tmp_path / "wild"
+    shutil.copytree(clip, folder, dirs_exist_ok=True)
+    name = data.draw(st.sampled_from(["config.json", "processor_config.json", "generation_config.json"]))
+    content = json.loads((folder / name).read_text())
+    inner = data.draw(st.sampled_from([content, *(each for each in content.values() if isinstance(each, dict))]))
+    inner[data.draw(st.sampled_from(sorted(inner)))] = data.draw(_JSON)
+    (folder / name).write_text(json.dumps(content))
+    assert judge(folder, tensors=False)
+    servers(folder, judge(folder, tensors=False))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("key", ["r", "rank_pattern", "modules_to_save", "bias", "peft_type"])
+@pytest.mark.parametrize("value", ["x", 3, [1], {"a": None}, None])
+def test_no_value_makes_the_judgement_of_an_adapter_fail(adapter, key, value):
+    content = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**content, key: value}))
+    assert servers(adapter)
+
+
+def test_a_language_model_alone_is_judged_as_one(parts):
+    assert broken(Path(parts["language"])).splitlines() == []
 
 
 def split(folder: Path) -> dict[str, str]:

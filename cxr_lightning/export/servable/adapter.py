@@ -14,6 +14,7 @@ from cxr_lightning.export.servable.knowledge import LORA_RANKS
 _AGAIN = "export the adapter again: cxr export RUN --out DIR --adapter true"
 _MERGE = "serve the merged model instead: cxr export RUN --out DIR"
 _PAIR = re.compile(r"^base_model\.model\.(.+)\.lora_(A|B)\.weight$")
+_MAGNITUDE = ".lora_magnitude_vector"  # of DoRA, which `_kind` speaks of
 _OTHER_KINDS = ("lora_bias", "alora_invocation_tokens", "layer_replication", "use_bdlora", "use_qalora")
 _TOWER = re.compile(r"(^|\.)(visual|vision_tower|vision_model|multi_modal_projector|merger)\.")
 
@@ -82,7 +83,8 @@ def _pairs(config: Json, weights: Weights) -> Finding:
     for name, each in weights.tensors.items():
         if found := _PAIR.match(name):
             layers.setdefault(found[1], {})[found[2]] = each.shape
-    odd = sorted(name for name in weights.tensors if ".lora_" in name and not _PAIR.match(name))
+    adapters = [name for name in weights.tensors if ".lora_" in name and not name.endswith(_MAGNITUDE)]
+    odd = sorted(name for name in adapters if not _PAIR.match(name))
     halves = sorted(name for name, pair in layers.items() if len(pair) < 2)
     uneven = sorted(name for name, pair in layers.items() if len(pair) == 2 and pair["A"][0] != pair["B"][1])
     wrong = [*odd, *halves, *uneven]

@@ -105,7 +105,7 @@ def read_folder(path: Path) -> Folder:
             continue
         try:
             content = json.loads((path / name).read_bytes())
-        except (ValueError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             problems.append(f"{name}: {error}")
             continue
         if isinstance(content, dict):

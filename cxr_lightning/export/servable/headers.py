@@ -106,35 +106,35 @@ def _header(path: Path) -> dict[str, Stored]:
             raise _BadFileError(f"is cut off or no safetensors file: a header of {length} bytes in a file of {size}")
         try:
             header = json.loads(file.read(length))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _BadFileError(f"has a header that is no JSON ({error})") from None
     if not isinstance(header, dict):
         raise _BadFileError("has a header that lists no tensors")
     header.pop("__metadata__", None)
-    tensors = {name: _stored(path.name, name, entry) for name, entry in header.items()}
-    _require_stretches(header, tensors, size - 8 - length)
-    return tensors
+    placed = {name: _stored(path.name, name, entry) for name, entry in header.items()}
+    _require_stretches({name: place for name, (_, place) in placed.items()}, size - 8 - length)
+    return {name: stored for name, (stored, _) in placed.items()}
 
 
-def _stored(file: str, name: str, entry: Any) -> Stored:
+def _stored(file: str, name: str, entry: Any) -> tuple[Stored, tuple[int, int]]:
+    """Returns a tensor and where its bytes begin and end."""
     try:
         shape = tuple(int(each) for each in entry["shape"])
         begin, end = (int(each) for each in entry["data_offsets"])
         stored = Stored(file, str(entry["dtype"]), shape)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _BadFileError(f"describes {name} without type, shape or place") from None
     if stored.dtype not in _BITS:
         raise _BadFileError(f"holds {name} in a type that is not known, {stored.dtype}")
     if end - begin != stored.bytes or any(each < 0 for each in shape):
         raise _BadFileError(f"gives {name} {end - begin} bytes, and its shape takes {stored.bytes}")
-    return stored
+    return stored, (begin, end)
 
 
-def _require_stretches(header: Mapping[str, Any], tensors: Mapping[str, Stored], held: int) -> None:
+def _require_stretches(places: Mapping[str, tuple[int, int]], held: int) -> None:
     """Requires that tensors lie end to end, and that the last ends where the file does."""
     at = 0
-    for name in sorted(tensors, key=lambda each: header[each]["data_offsets"]):
-        begin, end = header[name]["data_offsets"]
+    for name, (begin, end) in sorted(places.items(), key=lambda each: each[1]):
         if begin != at:
             raise _BadFileError(f"has {'a hole' if begin > at else 'an overlap'} before {name}")
         at = end
@@ -147,7 +147,7 @@ def _index_problems(path: Path, weights: Weights) -> list[str]:
     try:
         listed = json.loads(path.read_text())["weight_map"]
         places = {str(name): str(file) for name, file in listed.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         return [f"{path.name} cannot be read ({error})"]
     problems = [f"{file} is in the index and not there" for file in sorted(set(places.values()) - set(weights.files))]
     problems += [f"{file} is there and not in the index" for file in sorted(set(weights.files) - set(places.values()))]

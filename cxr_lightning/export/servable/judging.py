@@ -27,13 +27,23 @@ def judge(folder: Path, *, tensors: bool = True) -> list[Finding]:
         tensors: Whether to compare its tensors with those of the architecture, which needs transformers and torch.
     """
     if is_adapter(folder):
-        config, problem = _adapter_config(folder)
-        return list(check_adapter(folder, config, problem))
+        return _gathered(check_adapter(folder, *_adapter_config(folder)))
     if not (folder / CONFIG).is_file():
         there = "is not there" if not folder.exists() else f"holds neither {CONFIG} nor {ADAPTER}"
         remedy = "give the folder that cxr export RUN --out DIR wrote; one that ends in .partial was never finished"
         return [Finding("it is a model's folder", f"{folder} {there}", False, remedy)]
-    return list(_judge_model(read_folder(folder), tensors))
+    return _gathered(_judge_model(read_folder(folder), tensors))
+
+
+def _gathered(looked_at: Iterable[Finding]) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        findings.extend(looked_at)
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        told = f"{type(error).__name__}: {error}"
+        remedy = "a value in one of its JSON files is of another kind than servers read: export the run again"
+        findings.append(Finding("its settings can be understood", told, False, remedy))
+    return findings
 
 
 def is_adapter(folder: Path) -> bool:
@@ -81,6 +91,6 @@ def _check_family(folder: Folder) -> Iterable[Finding]:
 def _adapter_config(folder: Path) -> tuple[Json, str | None]:
     try:
         config = json.loads((folder / ADAPTER).read_bytes())
-    except (ValueError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         return {}, f"{ADAPTER}: {error}"
     return (config, None) if isinstance(config, dict) else ({}, f"{ADAPTER} holds no JSON object")
