@@ -124,6 +124,8 @@ def run(args: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("httpx", "httpx2", "transformers", "DeepSpeed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # An export says temperature 0 for vLLM's sake; transformers, which needs no telling, remarks on it at every load.
+    logging.getLogger("transformers.generation.configuration_utils").setLevel(logging.ERROR)
     if not sys.stderr.isatty():  # loading bars are for eyes; in a log they are noise
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("TQDM_DISABLE", "1")
@@ -221,10 +223,13 @@ def parser_of(name: str, function: Callable[..., Any]) -> Any:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = auto_parser(function, as_positional=True, prog=f"cxr {name}", allow_abbrev=False)
     several = _several(function)
-    if several and several != HANDED_ON:  # of which jsonargparse takes no notice
-        found = re.search(rf"^\s*{several}: (.*(?:\n\s{{12}}.*)*)", function.__doc__ or "", re.MULTILINE)
-        told = " ".join(found[1].split()) if found else ""
-        parser.add_argument(several, nargs="+", type=str, help=told.replace("%", "%%"))
+    if several:  # of which jsonargparse takes no notice
+        found = re.search(rf"^\s*\*?{several}: (.*(?:\n\s{{12}}.*)*)", function.__doc__ or "", re.MULTILINE)
+        told = (" ".join(found[1].split()) if found else "").replace("%", "%%")
+        if several == HANDED_ON:
+            parser.epilog = f"-- WORD ...: {told}"
+        else:
+            parser.add_argument(several, nargs="+", type=str, help=told)
     return parser
 
 

@@ -71,6 +71,12 @@ def _about(path: Path) -> dict[str, Any]:
     return about
 
 
+def names(path: Path) -> list[str]:
+    """Returns the names of the weights in a file."""
+    with safe_open(path, framework="pt") as file:
+        return list(file.keys())
+
+
 def require_lora(path: Path, settings: Mapping[str, Any] | None) -> None:
     """Compares the adapters in a file with the settings they shall be used with.
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cxr_lightning.evaluation.card import note_in_card
 from cxr_lightning.evaluation.cases import Case, commonest_reference, read_cases
 from cxr_lightning.evaluation.curves import read_curves
 from cxr_lightning.evaluation.metrics import SCORES, VARIANTS, measure, score_in, verdict
@@ -82,7 +83,8 @@ def evaluate(
     metrics["verdict"] = verdict(metrics)
     _write_json(out / "metrics.json", metrics)
     write_page(out, _studies(cases, texts), metrics, curves)
-    _print(metrics, out)
+    titles = {name: title for name, (title, _) in SCORE_NAMES.items()}
+    _print(metrics, out, carded=note_in_card(model, metrics, titles))
 
 
 def _require_positive(**options: int | None) -> None:
@@ -122,7 +124,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _print(metrics: dict[str, Any], out: Path) -> None:
+def _print(metrics: dict[str, Any], out: Path, *, carded: bool) -> None:
     """Prints the table of scores, the sentence, and where the files are."""
     console = Console()
     table = Table(title=f"{metrics['studies']} {metrics['split']} studies of {metrics['patients']} patients")
@@ -135,3 +137,5 @@ def _print(metrics: dict[str, Any], out: Path) -> None:
     console.print(table)
     console.print(metrics["verdict"])
     console.print(f"Scores, answers and a page to look at: {out}")
+    if carded:
+        console.print("The scores stand in the model's card, too (README.md).")

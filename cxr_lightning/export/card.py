@@ -20,6 +20,10 @@ tags: [chest-x-ray, radiology, cxr-lightning]
 **Not a medical device.** For research. It may overlook findings and invent others; nothing it writes may reach a
 patient without a radiologist who has read the image.
 
+## Intended use and limits
+
+{limits}
+
 ## Use
 
 ```python
@@ -35,14 +39,46 @@ patient without a radiologist who has read the image.
 | learned | {trainable}, {learning:,} of {total:,} parameters |
 | LoRA | {lora} |
 | shards | `{shards}`, {samples:,} training samples |
+| precision, ranks | {precision}, {ranks} |
 | source commit | `{commit}` |
 | inherits | {inherits} |
+{loss}
+The run's whole record stands in `provenance.json`.
 
-Licences of the base models and of the data apply; neither is changed by training.
+## Licences
+
+The licences of {base} and of the data apply to these weights too; neither is changed by training. Who trains on data
+that may not be shared (MIMIC-CXR asks for a signed agreement) may not share the weights either.
 
 ## Proof
 
 {proof}
+
+## Evaluation
+
+None yet: `cxr evaluate {title} SHARDS --out DIR` writes its scores here.
+"""
+
+_LIMITS = """\
+Made to study what models of vision and language write about frontal and lateral chest radiographs of adults. It knows
+the population, the machines and the reporting habits of its training data and no others; it has not been shown to work
+on children, on other parts of the body, on other kinds of images, or against reports of other hospitals. It sees no
+earlier image, unless it was asked with one, and no record. An answer that reads well is no sign that it is right:
+score it on data of your own, also with another patient's image in the place of the right one (`cxr evaluate`), before
+you believe anything that it says.
+"""
+
+_LIMITS_TEXT = """\
+Made to be the language model of one that sees. It was tuned on text of radiology, knows the reporting habits of its
+training data and no others, and invents what it does not know.
+"""
+
+_USE_ADAPTER = """\
+from peft import PeftModel
+from transformers import {auto}, AutoProcessor
+
+processor = AutoProcessor.from_pretrained(FOLDER)
+model = PeftModel.from_pretrained({auto}.from_pretrained("{base}", dtype="auto"), FOLDER)
 """
 
 _USE = """\
@@ -75,7 +111,14 @@ print(tokenizer.batch_decode(new, skip_special_tokens=True)[0])
 
 
 def model_card(
-    provenance: dict[str, Any], *, title: str, run: str, checkpoint: str, proof: list[tuple[str, str]]
+    provenance: dict[str, Any],
+    *,
+    title: str,
+    run: str,
+    checkpoint: str,
+    proof: list[tuple[str, str]],
+    loss: float | None = None,
+    adapter: bool = False,
 ) -> str:
     """Returns the card's text.
 
@@ -85,38 +128,60 @@ def model_card(
         run: Name of the run.
         checkpoint: Name of the checkpoint.
         proof: Claims and findings of the export's checks.
+        loss: Validation loss of the checkpoint, if it has one.
+        adapter: Whether it is an adapter, to be used beside its base.
     """
-    model, loras = provenance["model"], loras_from_json(provenance["lora"])
+    model, inherits = provenance["model"], provenance["inherits"]
     text_only = model["base"] is None and model["vision"] is None
-    parts = (
-        [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
-    )
-    if text_only:
-        parts = [model["language"]]
-    inherits = provenance["inherits"]
+    named = _base(model)
     return _TEXT.format(
         title=title,
         task="text-generation" if text_only else "image-text-to-text",
         what="A language model tuned on radiology text; it sees no images."
         if text_only
         else "Writes about chest radiographs.",
-        use=_USE_TEXT if text_only else _USE,
+        limits=(_LIMITS_TEXT if text_only else _LIMITS).rstrip(),
+        use=_use(model, text_only=text_only, adapter=adapter),
         version=provenance["cxr_lightning"],
         run=run,
         checkpoint=checkpoint,
         stage=provenance["stage"],
-        base=" + ".join(str(part).rstrip("/").rsplit("/", 1)[-1] for part in parts)
-        + (", language model as four bits leave it (nf4)" if model.get("quantize") else ""),
+        base=named,
         fingerprint=provenance["base_fingerprint"],
         trainable=", ".join(f"{role} {how}" for role, how in provenance["trainable"].items()),
         learning=provenance["parameters"]["learning"],
         total=provenance["parameters"]["total"],
-        lora="; ".join(f"{role}: {each}, merged" for role, each in loras.items()) or "none",
+        lora=_told(provenance["lora"], adapter=adapter),
         shards=provenance["data"]["fingerprint"][:16],
         samples=provenance["data"]["samples"],
+        precision=provenance["precision"],
+        ranks=provenance.get("ranks", "?"),
         commit=provenance["commit"] or "unknown",
         inherits="nothing"
         if inherits is None
         else f"{inherits['provenance']['stage']} run, {inherits['provenance']['created']}",
+        loss="" if loss is None else f"| validation loss | {loss:.4f} |\n",
         proof="\n".join(f"- {claim}: {found}" for claim, found in proof),
     )
+
+
+def _base(model: dict[str, Any]) -> str:
+    parts = (
+        [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
+    )
+    if model["base"] is None and model["vision"] is None:
+        parts = [model["language"]]
+    named = " + ".join(str(part).rstrip("/").rsplit("/", 1)[-1] for part in parts)
+    return named + (", language model as four bits leave it (nf4)" if model.get("quantize") else "")
+
+
+def _use(model: dict[str, Any], *, text_only: bool, adapter: bool) -> str:
+    if adapter:
+        auto = "AutoModelForCausalLM" if text_only else "AutoModelForImageTextToText"
+        return _USE_ADAPTER.format(auto=auto, base=model["base"] or model["language"])
+    return _USE_TEXT if text_only else _USE
+
+
+def _told(lora: dict[str, Any] | None, *, adapter: bool) -> str:
+    how = "as they were learned" if adapter else "merged"
+    return "; ".join(f"{role}: {each}, {how}" for role, each in loras_from_json(lora).items()) or "none"

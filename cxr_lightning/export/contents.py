@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from cxr_lightning.export.layout import stored_names
 from cxr_lightning.export.merge import Merged, serving_frame
 from cxr_lightning.export.trained import Base
 from cxr_lightning.export.writing import Entry
+
+_WHERE = {"_name_or_path", "_model_name_or_path", "name_or_path", "is_local", "local_files_only"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,19 @@ def plan(base: Base, merged: Merged, dtype: torch.dtype) -> Contents:
         dtype: Data type of the export.
     """
     frame, instead = serving_frame(base.model, merged)
-    names = stored_names(frame, composed=base.source.composed)
+    names = stored_names(frame)
     parameters = {name for name, _ in frame.named_parameters()}
     state = frame.state_dict()
 
     def entry(name: str) -> Entry:
         def make() -> Tensor:
-            return instead[name] if name in instead else merged[name]
+            return instead[name] if name in instead else merged.merge(name, dtype)
+
+        def done(part: Tensor) -> None:
+            merged.done_with(part, name)
 
         kept = dtype if name in parameters else merged.stored(name).dtype  # buffers stay what they are
-        return Entry(names[name], tuple(state[name].shape), kept, make)
+        return Entry(names[name], tuple(state[name].shape), kept, make, done)
 
     return Contents(frame, names, [entry(name) for name in names])
 
@@ -70,14 +76,33 @@ def write_beside(folder: Path, base: Base, frame: Any, dtype: torch.dtype) -> No
         dtype: Data type of the weights.
     """
     config = frame.config
-    config.dtype, config.architectures = dtype, [type(frame).__name__]
+    config.architectures = [type(frame).__name__]
+    for part in (config, *(getattr(config, name) for name in config.sub_configs if hasattr(config, name))):
+        part.dtype = dtype  # a server that builds the language model alone asks its own configuration
     config.save_pretrained(folder)
     _generation(base.processor, frame).save_pretrained(folder)
+    # vLLM knows no do_sample and would sample at temperature 1; transformers would not write this, but reads it.
+    _edit(folder / "generation_config.json", lambda content: {**content, "temperature": 0.0})
     base.processor.save_pretrained(folder)
+    for name in ("config.json", "tokenizer_config.json"):
+        _edit(folder / name, _without_places)
+
+
+def _without_places(content: dict[str, Any]) -> dict[str, Any]:
+    """Takes out of a configuration what it keeps of the folders that it was loaded from."""
+    return {
+        name: _without_places(value) if isinstance(value, dict) else value
+        for name, value in content.items()
+        if name not in _WHERE
+    }
+
+
+def _edit(file: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    file.write_text(json.dumps(change(json.loads(file.read_text())), indent=2, ensure_ascii=False) + "\n")
 
 
 def _generation(processor: Any, model: Any) -> GenerationConfig:
-    """Greedy by default: a report should not change when asked for twice."""
+    """Greedy by default, so that a report does not change when asked for twice."""
     tokenizer = processor.tokenizer
     ends = model.generation_config.eos_token_id
     return GenerationConfig(

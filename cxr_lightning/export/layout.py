@@ -22,12 +22,11 @@ class UnknownLayoutError(ValueError):
     """Transformers stores weights of this family in another form than the model holds them."""
 
 
-def stored_names(frame: Any, *, composed: bool) -> dict[str, str]:
+def stored_names(frame: Any) -> dict[str, str]:
     """Returns under which name each weight is stored; weights that are another's twin are not stored.
 
     Args:
         frame: The plain model, without values.
-        composed: Whether it was joined of two parts.
 
     Raises:
         UnknownLayoutError: If a weight would not be stored as it is.
@@ -43,6 +42,6 @@ def stored_names(frame: Any, *, composed: bool) -> dict[str, str]:
             "docs/models.md lists."
         )
     names = {name: stored[id(tensor)] for name, tensor in held.items()}
-    if composed and frame.config.vision_config.model_type in _TOWERS:
+    if getattr(getattr(frame.config, "vision_config", None), "model_type", None) in _TOWERS:
         names = {name: _TOWER_PART.sub(r"\1vision_model.", place) for name, place in names.items()}
     return names

@@ -1,7 +1,7 @@
 """A model that computes in float32 while its weights stay as they lie on disk, in half the bytes and half the memory.
 
 Each block of layers gets float32 copies of its weights just before it computes, and loses them right after. So the
-logits of a model of 7 billion parameters, adapters on, cost the memory of its embeddings and of one block.
+logits of a model of 7 billion parameters, adapters on, cost the memory of one block and of the output matrix.
 """
 
 from __future__ import annotations
@@ -34,73 +34,35 @@ def in_float32(model: Any, read: Reading = as_stored, pages: Pages | None = None
         pages: Where memory of files is given back.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    table, head = model.get_input_embeddings(), model.get_output_embeddings()
-    lenders = [_Lender(block, names, read, pages) for block in _blocks(model)]
-    if head is not None:
-        lenders.append(_Lender(head, names, read, pages))
-    apart = {id(each) for lender in lenders for each in lender.parameters} | {id(each) for each in table.parameters()}
-    rest = _Lender(model, names, read, pages, without=apart)
+    lend = _Lending(names, read, pages, _Buffers())
+    table, parts = model.get_input_embeddings(), _parts(model)
+    apart = {id(each) for part in parts for each in part.parameters()} | {id(each) for each in table.parameters()}
     with ExitStack() as stack:
-        for lender in lenders:
-            stack.enter_context(_called(lender))
+        for part in parts:
+            stack.enter_context(_around(part, _Lender(list(part.parameters()), lend)))
         # Rows are looked up before they are made float32: the table is as wide as a block, and most of it is not used.
         hook = table.register_forward_hook(lambda module, inputs, rows: rows.float())
         stack.callback(hook.remove)
+        rest = _Lender([each for each in model.parameters() if id(each) not in apart], lend)
         rest.lend()
         stack.callback(rest.take_back)
         yield
 
 
 @contextmanager
-def _called(lender: _Lender) -> Iterator[None]:
-    before = lender.module.register_forward_pre_hook(lambda module, inputs: lender.lend())
-    after = lender.module.register_forward_hook(lambda module, inputs, outputs: lender.take_back(), always_call=True)
+def giving_back(model: Any, pages: Pages) -> Iterator[None]:
+    """Has a model give back the memory of each block's weights as soon as the block has computed."""
+
+    def give_back(module: nn.Module, inputs: object, outputs: object) -> None:
+        for parameter in module.parameters():
+            pages.give_back(parameter)
+
+    hooks = [part.register_forward_hook(give_back) for part in _parts(model)]
     try:
         yield
     finally:
-        before.remove()
-        after.remove()
-        lender.take_back()
-
-
-class _Lender:
-    """Gives the parameters of a module other values for a while."""
-
-    def __init__(
-        self,
-        module: nn.Module,
-        names: dict[int, str],
-        read: Reading,
-        pages: Pages | None,
-        *,
-        without: set[int] | None = None,
-    ) -> None:
-        self.module, self._names, self._read, self._pages = module, names, read, pages
-        self.parameters = [each for each in module.parameters() if without is None or id(each) not in without]
-        self._stored: list[Tensor] = []
-
-    def lend(self) -> None:
-        if self._stored:  # called again within itself
-            return
-        self._stored = [parameter.data for parameter in self.parameters]
-        for parameter, stored in zip(self.parameters, self._stored, strict=True):
-            read = self._read(self._names[id(parameter)], stored)
-            parameter.data = read.float() if read.is_floating_point() else read
-
-    def take_back(self) -> None:
-        for parameter, stored in zip(self.parameters, self._stored, strict=bool(self._stored)):
-            parameter.data = stored
-            if self._pages is not None:
-                self._pages.give_back(stored)
-        self._stored = []
-
-
-def _blocks(model: nn.Module) -> Iterator[nn.Module]:
-    """Yields the layers that are repeated: the members of lists of modules, but not what is repeated within them."""
-    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
-    for name in outermost:
-        yield from model.get_submodule(name).children()
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -118,9 +80,72 @@ def without_adapters(model: nn.Module) -> Iterator[None]:
             layer.enable_adapters(True)
 
 
-def float_pixels(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Returns a model's inputs with images in float32, whatever the weights are stored as."""
-    return {
-        name: each.float() if isinstance(each, Tensor) and torch.is_floating_point(each) else each
-        for name, each in inputs.items()
-    }
+class _Buffers:
+    """Memory for copies, used again: blocks are alike, and new memory costs more than filling it."""
+
+    def __init__(self) -> None:
+        self._free: dict[torch.Size, list[Tensor]] = {}
+
+    def copy(self, tensor: Tensor) -> Tensor:
+        free = self._free.get(tensor.shape)
+        return free.pop().copy_(tensor) if free else tensor.to(torch.float32)
+
+    def free(self, copy: Tensor) -> None:
+        self._free.setdefault(copy.shape, []).append(copy)
+
+
+class _Lending:
+    """How parameters are read, and where copies of them come from."""
+
+    def __init__(self, names: dict[int, str], read: Reading, pages: Pages | None, buffers: _Buffers) -> None:
+        self.names, self.read, self.pages, self.buffers = names, read, pages, buffers
+
+
+class _Lender:
+    """Gives parameters other values for a while."""
+
+    def __init__(self, parameters: list[nn.Parameter], how: _Lending) -> None:
+        self._parameters, self._how = parameters, how
+        self._stored: list[Tensor] = []
+        self._copies: list[Tensor] = []
+
+    def lend(self) -> None:
+        if self._stored:  # called within itself
+            return
+        self._stored = [parameter.data for parameter in self._parameters]
+        for parameter, stored in zip(self._parameters, self._stored, strict=True):
+            value = self._how.read(self._how.names[id(parameter)], stored)
+            if value.is_floating_point() and value.dtype != torch.float32:
+                value = self._how.buffers.copy(value)
+                self._copies.append(value)
+            parameter.data = value
+
+    def take_back(self) -> None:
+        for parameter, stored in zip(self._parameters, self._stored, strict=bool(self._stored)):
+            parameter.data = stored
+            if self._how.pages is not None:
+                self._how.pages.give_back(stored)
+        for copy in self._copies:
+            self._how.buffers.free(copy)
+        self._stored, self._copies = [], []
+
+
+@contextmanager
+def _around(module: nn.Module, lender: _Lender) -> Iterator[None]:
+    before = module.register_forward_pre_hook(lambda module, inputs: lender.lend())
+    after = module.register_forward_hook(lambda module, inputs, outputs: lender.take_back(), always_call=True)
+    try:
+        yield
+    finally:
+        before.remove()
+        after.remove()
+        lender.take_back()
+
+
+def _parts(model: Any) -> list[nn.Module]:
+    """Returns what holds most weights and computes one after another: the layers that are repeated, and the head."""
+    lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    outermost = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    blocks = [block for name in outermost for block in model.get_submodule(name).children()]
+    head = model.get_output_embeddings()
+    return blocks if head is None else [*blocks, head]

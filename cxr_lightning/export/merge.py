@@ -4,7 +4,7 @@ With DoRA each row of the sum is brought to the length that was learned (Liu et 
 changed in place and nothing is kept, so a model of any size is merged in the memory of its largest matrix.
 """
 
-# Shapes: O outputs, I inputs, R rank.
+# Shapes: O outputs, I inputs, R rank, N some rows of the outputs.
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from cxr_lightning.export.lending import Reading, as_stored
+from cxr_lightning.export.pages import Pages
 from cxr_lightning.model.families import VlmFamily, role_of
 from cxr_lightning.model.lora import ADAPTER, Lora, Loras
 from cxr_lightning.model.projector import LinearProjector, as_two_layers
 
 _PROJECTOR = "model.multi_modal_projector."
 _BASE = ".base_layer"
+_ROWS = 512
 
 
 class Merged(Mapping[str, Tensor]):
@@ -33,11 +35,14 @@ class Merged(Mapping[str, Tensor]):
         loras: The adapters' settings by role.
         family: Which weights are of which role.
         read: What the stored weights stand for.
+        pages: Where memory of files is given back (`done_with`).
     """
 
-    def __init__(self, model: Any, loras: Loras, family: VlmFamily, read: Reading = as_stored) -> None:
+    def __init__(
+        self, model: Any, loras: Loras, family: VlmFamily, read: Reading = as_stored, pages: Pages | None = None
+    ) -> None:
         self._state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-        self.read, self._loras, self._family = read, loras, family
+        self.read, self._pages, self._loras, self._family = read, pages, loras, family
         self._places = {name.replace(f"{_BASE}.", "."): name for name in self._state if ".lora_" not in name}
 
     def __iter__(self) -> Iterator[str]:
@@ -50,21 +55,45 @@ class Merged(Mapping[str, Tensor]):
         """Returns a weight before its adapter, as it is stored."""
         return self._state[self._places[name]]
 
+    def done_with(self, part: Tensor, name: str) -> None:
+        """Gives back the memory of part of a weight, and of what the weight was made of if that was something else."""
+        if self._pages is None:
+            return
+        self._pages.give_back(part)
+        place = self._places.get(name, "")
+        layer = place.removesuffix(f"{_BASE}.weight")
+        if layer != place:
+            for each in (place, *(f"{layer}.lora_{half}.{ADAPTER}.weight" for half in "AB")):
+                self._pages.give_back(self._state[each])
+
     def __getitem__(self, name: str) -> Tensor:
+        return self.merge(name, torch.float32)
+
+    def merge(self, name: str, dtype: torch.dtype) -> Tensor:
+        """Returns a weight; one that has an adapter is computed in float32 and rounded to a data type once.
+
+        Args:
+            name: Its name in the model without adapters.
+            dtype: The data type, where it has an adapter.
+        """
         place = self._places[name]
         tensor = self.read(place, self._state[place])
         layer = place.removesuffix(f"{_BASE}.weight")
         if layer == place:
             return tensor
-        return self._merge(tensor, layer, self._loras[role_of(place, self._family)])
+        return self._merge(tensor, layer, self._loras[role_of(place, self._family)], dtype)
 
-    def _merge(self, weight_OI: Tensor, layer: str, lora: Lora) -> Tensor:
+    def _merge(self, weight_OI: Tensor, layer: str, lora: Lora, dtype: torch.dtype) -> Tensor:
         down_RI, up_OR = (self._state[f"{layer}.lora_{part}.{ADAPTER}.weight"].float() for part in "AB")
-        sum_OI = (up_OR @ down_RI).mul_(lora.scale).add_(weight_OI)  # rounds as W.float() + s B A does
-        if lora.dora:
-            length_O = self._state[f"{layer}.lora_magnitude_vector.{ADAPTER}.weight"].float()
-            sum_OI *= (length_O / torch.linalg.norm(sum_OI, dim=1))[:, None]
-        return sum_OI
+        merged_OI = torch.empty(weight_OI.shape, dtype=dtype)
+        for begin in range(0, len(weight_OI), _ROWS):  # few enough that each step finds them in the cache
+            here = slice(begin, begin + _ROWS)
+            sum_NI = (up_OR[here] @ down_RI).mul_(lora.scale).add_(weight_OI[here])  # rounds as W.float() + s B A does
+            if lora.dora:
+                length_N = self._state[f"{layer}.lora_magnitude_vector.{ADAPTER}.weight"][here].float()
+                sum_NI *= (length_N / torch.linalg.norm(sum_NI, dim=1))[:, None]
+            merged_OI[here] = sum_NI
+        return merged_OI
 
 
 def merging(merged: Merged) -> Reading:

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
-from cxr_lightning.export.lending import in_float32
+from cxr_lightning.export.lending import giving_back, in_float32
 from cxr_lightning.export.pages import Pages
 from cxr_lightning.export.trial import Inputs, greedy, trial_logits, trials
 from cxr_lightning.export.writing import bytes_of
@@ -65,13 +65,19 @@ class Reloaded:
     texts: list[list[int]]
 
 
-def prove_merge(merged: Sequence[Tensor], trained: Sequence[Tensor], untrained: Sequence[Tensor]) -> Check:
+def prove_merge(
+    merged: Sequence[Tensor],
+    trained: Sequence[Tensor],
+    untrained: Sequence[Tensor],
+    what: str = "merged logits are the trained model's",
+) -> Check:
     """Compares the merged model with adapters on, in float32, measured by what training changed at all.
 
     Args:
         merged: Logits of the merged model for each trial.
         trained: Logits of the trained model, adapters on.
         untrained: Logits of the base.
+        what: What is claimed.
 
     Raises:
         ExportNotProvenError: If merging lost or changed what was learned.
@@ -79,7 +85,7 @@ def prove_merge(merged: Sequence[Tensor], trained: Sequence[Tensor], untrained: 
     error, learned = _apart(merged, trained), _apart(trained, untrained)
     found = f"largest difference {error:.2g}; training moved them by {learned:.2g}"
     holds = error <= max(_OF_WHAT_WAS_LEARNED * learned, 1e-5 * _largest(trained))
-    check = Check("merged logits are the trained model's", found, holds)
+    check = Check(what, found, holds)
     if not holds:
         raise ExportNotProvenError(f"The merge is not the trained model: {found}. Nothing was kept.")
     return check
@@ -120,7 +126,9 @@ def reload(
     ]
     with in_float32(model, pages=pages):
         logits = [trial_logits(model, prompt, torch.float32) for prompt in again]
-    return Reloaded(checks, logits, [greedy(model, prompt) for prompt in again])
+    with giving_back(model, pages):
+        texts = [greedy(model, prompt) for prompt in again]
+    return Reloaded(checks, logits, texts)
 
 
 def prove(

@@ -60,7 +60,7 @@ def trial_logits(model: Any, inputs: Inputs, dtype: torch.dtype | None = None) -
 
 
 @torch.inference_mode()
-def greedy(model: Any, inputs: Inputs, most_tokens: int = 24) -> list[int]:
+def greedy(model: Any, inputs: Inputs, most_tokens: int = 16) -> list[int]:
     """Returns the tokens that a model answers with."""
     ids_BL = model.generate(**_typed(inputs, model.dtype), do_sample=False, max_new_tokens=most_tokens)
     tokens: list[int] = ids_BL[0, inputs["input_ids"].shape[1] :].tolist()

@@ -23,6 +23,8 @@ from torch import Tensor
 from cxr_lightning.shards.durable import sync
 
 INDEX = "model.safetensors.index.json"
+_PART = 8 * 2**20
+"""Values written at once: of an embedding table no more than these have to be in memory."""
 _KINDS = {
     torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.int64: "I64",
     torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
@@ -38,12 +40,14 @@ class Entry:
         shape: Its shape.
         dtype: Its data type on disk.
         make: Makes it, in any data type.
+        done: Called with each part of the tensor once that is written.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
     make: Callable[[], Tensor]
+    done: Callable[[Tensor], object] = lambda part: None
 
     @property
     def bytes(self) -> int:
@@ -51,7 +55,9 @@ class Entry:
         return prod(self.shape) * self.dtype.itemsize
 
 
-def write(folder: Path, entries: Sequence[Entry], most_bytes: int, advance: Callable[[int], object]) -> dict[str, int]:
+def write(
+    folder: Path, entries: Sequence[Entry], most_bytes: int, *, advance: Callable[[int], object] | None = None
+) -> dict[str, int]:
     """Writes tensors to one file, or to several with an index, and waits until they are on disk.
 
     Args:
@@ -69,7 +75,7 @@ def write(folder: Path, entries: Sequence[Entry], most_bytes: int, advance: Call
     for number, held in enumerate(files, 1):
         name = "model.safetensors" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}.safetensors"
         place |= {entry.name: name for entry in held}
-        sums |= _write_file(folder / name, held, advance)
+        sums |= _write_file(folder / name, held, advance or (lambda count: None))
     if len(files) > 1:
         total = {"total_parameters": sum(prod(each.shape) for each in entries)}
         content = {"metadata": {**total, "total_size": sum(each.bytes for each in entries)}, "weight_map": place}
@@ -98,20 +104,26 @@ def _write_file(path: Path, entries: Sequence[Entry], advance: Callable[[int], o
             tensor = made.to(entry.dtype).contiguous()
             if writing is not None:  # an error of the disk is raised here
                 advance(writing.result())
-            writing = disk.submit(_put, file, tensor, entry.name, sums)
+            writing = disk.submit(_put, file, tensor, entry, sums)
         if writing is not None:
             advance(writing.result())
     sync(path)
     return sums
 
 
-def _put(file: BinaryIO, tensor: Tensor, name: str, sums: dict[str, int]) -> int:
-    data = bytes_of(tensor)
-    sums[name] = zlib.crc32(data)
-    at = 0
-    while at < len(data):  # one call writes at most 2 GiB
-        at += file.write(data[at:])
-    return len(data)
+def _put(file: BinaryIO, tensor: Tensor, entry: Entry, sums: dict[str, int]) -> int:
+    total = 0
+    flat = tensor.reshape(-1)
+    for begin in range(0, flat.numel(), _PART):
+        part = flat[begin : begin + _PART]
+        data = bytes_of(part)
+        total = zlib.crc32(data, total)
+        at = 0
+        while at < len(data):  # a disk may take less than it is given
+            at += file.write(data[at:])
+        entry.done(part)
+    sums[entry.name] = total
+    return tensor.nbytes
 
 
 def bytes_of(tensor: Tensor) -> memoryview:
