@@ -62,11 +62,11 @@ def serve(
 ) -> None:
     """Serve an exported model in OpenAI's protocol: by vLLM if it is installed, else by transformers.
 
-    Words after -- are handed to the engine as they are, such as: cxr serve MODEL -- --gpu-memory-utilization 0.8
+    It ends when it is told to, by Ctrl-C or TERM, and leaves nothing behind.
 
     Args:
         folder: Folder that `cxr export` wrote.
-        *handed_on: Words for the engine.
+        *handed_on: What follows -- is handed to the engine as it is, such as: -- --gpu-memory-utilization 0.8
         host: Address to listen on; 0.0.0.0 lets other machines ask, and whoever reaches it may.
         port: Port to listen on; 0 picks a free one.
         name: What clients call the model; the folder's name if not given.
