@@ -116,6 +116,22 @@ def test_evaluate_writes_answers_numbers_and_page(shards: Path, model: Path, tmp
     assert "stage1" in (out / "index.html").read_text()
 
 
+def test_the_scores_are_written_into_the_models_card(shards: Path, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    evaluate(folder, shards, out=tmp_path / "one", workers=1, limit=3, max_tokens=2, draws=20)
+    assert not (folder / "README.md").exists(), "a model of others gets no card"
+    (folder / "README.md").write_text("# Mine\n\n## Evaluation\n\nNone yet.\n\n## Licences\n\nKept.\n")
+    for limit in (3, 4):
+        evaluate(folder, shards, out=tmp_path / f"out{limit}", workers=1, limit=limit, max_tokens=2, draws=20)
+    card = (folder / "README.md").read_text()
+    assert card.count("## Evaluation") == card.count("4 studies of") == 1
+    assert card.startswith("# Mine\n\n## Evaluation\n\n4 studies") and card.endswith("## Licences\n\nKept.\n")
+    found = json.loads((tmp_path / "out4" / "metrics.json").read_text())
+    assert "ROUGE-L" in card
+    assert found["verdict"] in card
+
+
 def test_command_line_parses(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from jsonargparse import auto_cli
 
