@@ -27,7 +27,10 @@ QUIET_SECONDS = 3600.0
 MOST_BYTES = 4 << 30
 """Memory that the films of all sessions may take together."""
 LONGEST_QUESTION = 4000
-FORGOTTEN = "This page was quiet for too long, and what it held is forgotten. Reload it to go on."
+FORGOTTEN = (
+    "What this page held is forgotten: its connection was lost, or nothing was heard of it for an hour. "
+    "Reload it to go on."
+)
 
 
 class PageRefusal(ValueError):

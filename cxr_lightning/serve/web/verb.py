@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -76,7 +77,7 @@ def web(
         responder = _open(model, device, served_model)
         try:
             places = at_once or (_FEW if is_url(model) else 1)
-            where = model if is_url(model) else "on this page's own machine"
+            where = _shown(model) if is_url(model) else "on this page's own machine"
             # Behind a proxy it has another name; then a login's cookie, bound to that name, keeps other pages out.
             local = _is_loopback(host) and not (root_path or login)
             more = {"lateral": lateral, "loopback": local}
@@ -117,6 +118,12 @@ def _open(model: str, device: str | None, served_model: str | None) -> Responder
 
     # Someone waits: a server that is gone is said within seconds, and asking again is a button.
     return Remote(model, model=served_model, api_key=os.environ.get(_KEY), tries=_TRIES)
+
+
+def _shown(url: str) -> str:
+    """Returns where a server is, without what may stand in a URL and is nobody's business."""
+    parts = urlsplit(url)
+    return f"at {parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

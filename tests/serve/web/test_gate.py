@@ -129,3 +129,7 @@ def test_a_taken_port_is_said_before_the_model_is_loaded():
 def test_a_path_of_a_proxy_begins_with_a_slash():
     with pytest.raises(WebError, match="such as /cxr"):
         web("no/such/model", root_path="cxr")
+
+
+def test_where_a_server_is_is_shown_without_passwords():
+    assert verb._shown("http://ben:secret@far:8000/v1?key=x") == "at http://far:8000"
