@@ -131,7 +131,7 @@ def run(args: Sequence[str]) -> int:
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         _hear_signals(args[0])
-        _call(args[0], verb, list(args[1:]))
+        _call(args[0], verb, _underscored(args[1:]))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -142,6 +142,17 @@ def run(args: Sequence[str]) -> int:
         _tell(args[0], f"cxr {args[0]}: {told}")
         return 1
     return 0
+
+
+def _underscored(args: Sequence[str]) -> list[str]:
+    """Takes `--max-shard-size` for `--max_shard_size`, up to a bare `--`, behind which words are someone else's."""
+    own = list(args).index("--") if "--" in args else len(args)
+    names = [word.partition("=") for word in args[:own]]
+    spelled = [
+        "--" + name[2:].replace("-", "_") + sep + value if name.startswith("--") else name + sep + value
+        for name, sep, value in names
+    ]
+    return [*spelled, *args[own:]]
 
 
 def _tell(verb: str, message: str) -> None:

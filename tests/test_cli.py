@@ -43,3 +43,13 @@ def test_a_verb_that_is_none(capsys):
 def test_version(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.quick
+def test_options_may_be_spelled_with_dashes():
+    from cxr_lightning.cli import _underscored
+
+    given = ["x-y", "--max-shard-size", "5-GB", "--out=a-b", "--", "--served-model-name", "a-b"]
+    taken = ["x-y", "--max_shard_size", "5-GB", "--out=a-b", "--", "--served-model-name", "a-b"]
+    assert _underscored(given) == taken
+    assert _underscored([]) == []
