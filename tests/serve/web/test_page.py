@@ -81,7 +81,8 @@ def test_the_whole_visit(model, browser, dicom, tmp_path, artefacts, request):
     )
     local = request.getfixturevalue("local")  # loaded here while it is there
     try:
-        url = next(found[0] for line in running.stderr if (found := re.search(r"http://\S+", line)))
+        url = next((found[0] for line in running.stderr if (found := re.search(r"http://\S+", line))), None)
+        assert url, "the verb ended"
         visitor = Visitor(browser, url)
         sign_in(visitor)
         visitor.ready()
@@ -111,7 +112,7 @@ def test_the_whole_visit(model, browser, dicom, tmp_path, artefacts, request):
         running.send_signal(signal.SIGTERM)
     _, said = running.communicate(timeout=20)
     assert running.returncode == 0, said
-    assert said.strip() == ""
+    assert not any(words in said for words in (*questions, *answers, "4711", "Person"))
     assert list(temporary.iterdir()) == []
 
 
