@@ -101,6 +101,7 @@ def test_complete_models_are_judged_by_what_vllm_has(parts, tmp_path, family):
     assert ("has the architecture" in told) == (family == "instructblip")
     assert ("the tokens that vLLM looks for" in told) == (family == "gemma3")  # the tiny tokenizer lacks Gemma's
     assert ("the names that vLLM reads" in told) == (family == "gemma3")  # transformers' own, not those of an export
+    assert ("mrope_interleaved" in told) == (family == "qwen3_vl")  # published configurations say it, the tiny one not
 
 
 @pytest.mark.quick

@@ -83,10 +83,10 @@ class Comparison:
     def tied(self) -> bool:
         """Whether the words part where they are as likely as two programs can tell.
 
-        That is by the steps of the data type, or by as much as both differ on the same film, if that is well below what
-        another film makes of it.
+        That is by the steps of the data type, or, where that is a coarse one, by as much as both differ on the same
+        film, if that is well below what another film makes of it.
         """
-        noise = self.difference if self.difference < self.control / 2 else 0.0
+        noise = self.difference if self.near > _NOISE and self.difference < self.control / 2 else 0.0
         return self.margin is not None and self.margin <= max(self.near, noise)
 
     @property

@@ -166,6 +166,8 @@ def widened(family: str, folder: Path) -> Path:
             setattr(text, name, value)
     if "mrope_section" in (getattr(text, "rope_parameters", None) or {}):
         text.rope_parameters["mrope_section"] = [_HEAD // 8, _HEAD * 3 // 16, _HEAD * 3 // 16]
+    if family == "qwen3_vl":  # transformers never asks, vLLM does; the published ones say it
+        text.rope_parameters["mrope_interleaved"] = True
     if family in _SEES_AS_WIDE:
         setattr(config.vision_config, _SEES_AS_WIDE[family], text.hidden_size)
     torch.manual_seed(0)

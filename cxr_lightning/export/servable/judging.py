@@ -78,6 +78,12 @@ def _check_family(folder: Folder) -> Iterable[Finding]:
     kind = folder.config.get("model_type")
     if kind == "blip-2":
         yield language_known(folder)
+    if kind == "qwen3_vl":
+        text = folder.part("text_config")
+        rotary: Json = text.get("rope_parameters") or text.get("rope_scaling") or {}
+        told = None if rotary.get("mrope_interleaved") else "rope_parameters without mrope_interleaved: true"
+        remedy = 'add "mrope_interleaved": true to text_config.rope_parameters: transformers always does so, vLLM asks'
+        yield finding("positions turn as in training", told, "interleaved", remedy, "vllm")
     if kind == "gemma3":
         yield tower_names(folder)
         model: Json = folder.files.get("tokenizer.json", {}).get("model") or {}
