@@ -16,7 +16,7 @@ demo: $(READY)  ## the whole journey on drawn radiographs, on this machine's CPU
 	$(BIN)/cxr demo $(ARGS)
 
 test: $(READY)  ## every test that can run on this machine, in WORKERS processes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 quick: $(READY)  ## the inner loop: tests that spawn nothing
 	$(BIN)/python -m pytest -m quick $(ARGS)

@@ -10,6 +10,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,14 +21,29 @@ settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps together what shares costly fixtures when several processes test: files, and all that needs the Slurm.
+    """Puts what takes long first, the Slurm before all: processes that test beside each other then end together."""
+    items.sort(key=lambda item: next((n for n, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
 
-    The Slurm comes first: it takes longest, and the other process has the rest to do meanwhile.
-    """
-    for item in items:
-        group = "slurm" if item.get_closest_marker("slurm") else item.path.parent.name + "/" + item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps in one process what shares costly fixtures: a file's tests, and all that need the one Slurm."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFixtures(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _together(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByFixtures(config, log)
+
+
+SLURM = "tests/slurm"
+LONG = (SLURM, "tests/training", "tests/families", "tests/journey", "tests/cluster", "tests/benchmarks")
+
+
+def _together(nodeid: str) -> str:
+    return SLURM if nodeid.startswith(f"{SLURM}/") else nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session")
