@@ -4,8 +4,8 @@
 
 A random Llama of 1.1 billion parameters (TinyLlama's shape), adapters on all its linear layers. Each merge is a process
 of its own, rounds of all ways are interleaved; memory is the process's highest resident size, what is mapped of files
-included, as a scheduler sees it. Both wait for the disk. Ours is held against W + s B A in float32, rounded once, bit by
-bit, tensor by tensor; how far PEFT's is from that is told as well. "cxr export" is the whole verb: the same merge, and
+included, as a scheduler sees it. Both wait for the disk. Ours is held against W + s B A in float32, rounded once, bit
+by bit; how far PEFT's is from that is told as well. "cxr export" is the whole verb: the same merge, and
 the proof, which PEFT has none of.
 """
 

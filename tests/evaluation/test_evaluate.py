@@ -126,7 +126,8 @@ def test_the_scores_are_written_into_the_models_card(shards: Path, model: Path, 
         evaluate(folder, shards, out=tmp_path / f"out{limit}", workers=1, limit=limit, max_tokens=2, draws=20)
     card = (folder / "README.md").read_text()
     assert card.count("## Evaluation") == card.count("4 studies of") == 1
-    assert card.startswith("# Mine\n\n## Evaluation\n\n4 studies") and card.endswith("## Licences\n\nKept.\n")
+    assert card.startswith("# Mine\n\n## Evaluation\n\n4 studies")
+    assert card.endswith("## Licences\n\nKept.\n")
     found = json.loads((tmp_path / "out4" / "metrics.json").read_text())
     assert "ROUGE-L" in card
     assert found["verdict"] in card
