@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cxr_lightning.export.proof import trial_inputs
+from cxr_lightning.export.trial import trial_inputs
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.objectives.next_token import IGNORED, next_token

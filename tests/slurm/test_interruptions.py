@@ -116,7 +116,8 @@ def test_a_run_survives_all_that_a_cluster_does_to_it(slurm: Cluster, whole: Pat
     told: list[Attempt] = attempts(run)
     # A node that comes back may still be sent the end of the attempt that it lost, which then hits the next one.
     assert len(told) > len(disturbances)
-    assert [each.restart for each in told] == list(range(len(told))), tail(run)
+    restarts = [each.restart for each in told]  # or end it before it begins, and then its number is not told
+    assert restarts == sorted(set(restarts)), tail(run)
     assert {each.job for each in told} == {job}
     for (reason, _), each, after in zip(disturbances, told, told[1:], strict=False):
         assert reason in each.reason

@@ -146,7 +146,8 @@ def test_a_lease_of_an_unknown_kind_is_watched_too(tmp_path):
 @pytest.mark.ranks
 def test_a_second_run_is_refused_on_all_ranks_and_disturbs_nothing(zygote, place):
     root, name = place[0], "shared"
-    first = zygote.start(arguments(place, name, 20), 2, root / "first.log", faults=[["slow", {"seconds": 0.1}]])
+    # Slow enough not to be over before the second has come, on a busy machine, too.
+    first = zygote.start(arguments(place, name, 20), 2, root / "first.log", faults=[["slow", {"seconds": 0.5}]])
     while not (root / name / "metrics.jsonl").exists():
         time.sleep(0.05)
     second = zygote.start(arguments(place, name, 20), 2, root / "second.log")
