@@ -88,6 +88,7 @@ def merge_ours(folder: Path, out: Path, dtype: str) -> None:
     """Merges and writes as `cxr export` does, without the proof."""
     import torch
 
+    from cxr_lightning.checkpoint.publish import sync_all
     from cxr_lightning.checkpoint.runs import open_run
     from cxr_lightning.export.contents import plan, write_beside
     from cxr_lightning.export.merge import Merged
@@ -96,12 +97,13 @@ def merge_ours(folder: Path, out: Path, dtype: str) -> None:
 
     run = open_run(folder / "run")
     checkpoint = run.checkpoint()  # with its checksums
-    base = load_base(run)
-    merged = Merged(base.model, learn(base, checkpoint), base.family, base.read, base.pages)
-    contents = plan(base, merged, getattr(torch, dtype))
+    trained = learn(load_base(run), checkpoint)
+    merged = Merged(trained.module, trained.loras, trained.family, trained.read, trained.pages)
+    contents = plan(trained, merged, getattr(torch, dtype))
     out.mkdir()
     write(out, contents.entries, 5 * 10**9)
-    write_beside(out, base, contents.frame, getattr(torch, dtype))
+    write_beside(out, trained.processor, contents.frame, getattr(torch, dtype))
+    sync_all(out)
 
 
 def merge_theirs(folder: Path, out: Path, dtype: str) -> None:
@@ -110,11 +112,13 @@ def merge_theirs(folder: Path, out: Path, dtype: str) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from cxr_lightning.checkpoint.publish import sync_all
+
     model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=getattr(torch, dtype))
     merged = PeftModel.from_pretrained(model, folder / "adapter").merge_and_unload()
     merged.save_pretrained(out)
     AutoTokenizer.from_pretrained(folder / "base").save_pretrained(out)
-    os.sync()
+    sync_all(out)
 
 
 def export(folder: Path, out: Path, dtype: str) -> None:

@@ -17,3 +17,10 @@ def publish(partial: Path, final: Path) -> None:
     partial.rename(final)
     sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_all(folder: Path) -> None:
+    """Waits until a folder's files are on disk, and that they are in it."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        sync(path)
+    sync(folder)

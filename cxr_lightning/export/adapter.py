@@ -22,10 +22,11 @@ from cxr_lightning.checkpoint.runs import WEIGHTS
 from cxr_lightning.export.lending import in_float32
 from cxr_lightning.export.pages import Pages
 from cxr_lightning.export.proof import Check, prove_merge
-from cxr_lightning.export.trained import Base
+from cxr_lightning.export.trained import Model, exact_scales
 from cxr_lightning.export.trial import Inputs, trial_logits
 from cxr_lightning.model.families import role_of
-from cxr_lightning.model.lora import ADAPTER, Lora, Loras, loras_from_json
+from cxr_lightning.model.lora import ADAPTER, Lora, loras_from_json
+from cxr_lightning.model.opening import stored_as
 from cxr_lightning.shards.durable import sync
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
@@ -36,7 +37,7 @@ class NoAdapterError(ValueError):
     """What a run learned is not an adapter alone."""
 
 
-def require_adapter(base: Base, checkpoint: Path) -> None:
+def require_adapter(base: Model, checkpoint: Path) -> None:
     """Refuses to part adapters from what else was learned.
 
     Args:
@@ -44,43 +45,51 @@ def require_adapter(base: Base, checkpoint: Path) -> None:
         checkpoint: The checkpoint's folder.
 
     Raises:
-        NoAdapterError: If other weights were learned too, there is no adapter, or PEFT cannot say it in one.
+        NoAdapterError: If other weights were learned too, there is no adapter, PEFT cannot say it in one, or what it
+            was learned beside is nothing that is served.
     """
-    path = checkpoint / WEIGHTS
-    learned = weights.names(path)
-    own = [name for name in learned if not weights.is_adapter(name)]
-    merged = "Remedy: export it merged, without --adapter"
-    if own:
-        roles = sorted({role_of(name, base.family) for name in own})
-        option = " or train with --model.trainable.projector frozen" if roles == ["projector"] else ""
-        whole = "" if base.source.base or base.source.text_only else ", and the base is two parts that nobody serves"
-        raise NoAdapterError(
-            f"{path}: {' and '.join(roles)} learned too ({len(own)} tensors){whole}; beside the untrained ones an "
-            f"adapter would answer at random. {merged},{option or ' as one model'}."
-        )
-    if len(own) == len(learned):
-        raise NoAdapterError(f"{path} holds no adapter. {merged}.")
+    path, source = checkpoint / WEIGHTS, base.source
+    names = weights.names(path)
+    own = [name for name in names if not weights.is_adapter(name)]
     kinds = {(lora.dora, lora.rslora) for lora in loras_from_json(weights.lora_of(path)).values()}
-    if len(kinds) > 1:
-        raise NoAdapterError(f"{path}: its roles learned by different kinds of LoRA, which PEFT keeps apart. {merged}.")
+    why = ""
+    if source.composed:
+        why = "the base is two parts joined, which nobody serves without what joins them"
+    elif own:
+        roles = " and ".join(sorted({role_of(name, base.family) for name in own}))
+        why = f"{roles} learned in full ({len(own)} tensors), and an adapter beside the untrained one answers at random"
+    elif source.quantize is not None:
+        why = "it was learned beside a base in four bits, and corrects those values, not the published ones"
+    elif Path(_name(base)).suffix == ".gguf":
+        why = "the base is a GGUF file, which no server loads adapters beside"
+    elif not names:
+        why = "it holds no adapter"
+    elif len(kinds) > 1:
+        why = "its roles learned by different kinds of LoRA, which PEFT keeps apart"
+    if why:
+        also = ", or train with --model.trainable.projector frozen" if own and not source.composed else ""
+        raise NoAdapterError(f"{path} is no adapter alone: {why}. Remedy: export it merged, without --adapter{also}.")
 
 
-def write_adapter(folder: Path, base: Base, loras: Loras) -> None:
+def _name(base: Model) -> str:
+    return str(base.source.base or base.source.language)
+
+
+def write_adapter(folder: Path, trained: Model) -> None:
     """Writes a trained model's adapters as PEFT does, its processor beside them.
 
     Args:
         folder: Where to.
-        base: The trained model.
-        loras: The adapters' settings by role.
+        trained: The trained model.
     """
-    state = {name: each.detach() for name, each in base.model.named_parameters() if weights.is_adapter(name)}
+    state = {name: each.detach() for name, each in trained.module.named_parameters() if weights.is_adapter(name)}
     save_file({_theirs(name): each.contiguous() for name, each in state.items()}, folder / TENSORS, {"format": "pt"})
     sync(folder / TENSORS)
     layers = sorted({name.partition(".lora_")[0] for name in state})
-    first = next(iter(loras.values()))
-    ranks, alphas = _patterns(layers, loras, first, base)
+    first = next(iter(trained.loras.values()))
+    ranks, alphas = _patterns(layers, trained, first)
     config = LoraConfig(
-        base_model_name_or_path=base.source.base or base.source.language,
+        base_model_name_or_path=_name(trained),
         task_type=None,
         inference_mode=True,
         r=first.rank,
@@ -96,7 +105,7 @@ def write_adapter(folder: Path, base: Base, loras: Loras) -> None:
     content = json.loads((folder / CONFIG).read_text())
     content["target_modules"] = layers  # a set has an order of chance, and equal adapters shall be equal bytes
     (folder / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    base.processor.save_pretrained(folder)
+    trained.processor.save_pretrained(folder)
 
 
 def _theirs(name: str) -> str:
@@ -105,12 +114,12 @@ def _theirs(name: str) -> str:
     return _PREFIX + (short.removesuffix(".weight") if ".lora_magnitude_vector." in short else short)
 
 
-def _patterns(layers: list[str], loras: Loras, first: Lora, base: Base) -> tuple[dict[str, int], dict[str, int]]:
+def _patterns(layers: list[str], trained: Model, first: Lora) -> tuple[dict[str, int], dict[str, int]]:
     """Returns rank and alpha of the layers that differ from the first role's."""
     ranks: dict[str, int] = {}
     alphas: dict[str, int] = {}
     for layer in layers:
-        lora = loras[role_of(f"{layer}.weight", base.family)]
+        lora = trained.loras[role_of(f"{layer}.weight", trained.family)]
         if lora.rank != first.rank:
             ranks[layer] = lora.rank
         if lora.alpha != first.alpha:
@@ -119,23 +128,25 @@ def _patterns(layers: list[str], loras: Loras, first: Lora, base: Base) -> tuple
 
 
 def prove_adapter(
-    folder: Path, base: Base, prompts: Sequence[Inputs], trained: Sequence[Tensor], untrained: Sequence[Tensor]
-) -> list[Check]:
+    folder: Path, trained: Model, prompts: Sequence[Inputs], logits: Sequence[Tensor], untrained: Sequence[Tensor]
+) -> Check:
     """Puts an adapter beside a fresh base by PEFT and compares it with the trained model, in float32.
 
     Args:
         folder: The adapter's folder.
-        base: The trained model.
+        trained: The trained model.
         prompts: What to try it on.
-        trained: The trained model's logits on that.
+        logits: The trained model's logits on that.
         untrained: The base's.
-
-    Raises:
-        ExportNotProvenError: If it is another model.
     """
-    auto: Any = AutoModelForCausalLM if base.source.text_only else AutoModelForImageTextToText
-    fresh = auto.from_pretrained(base.source.base or base.source.language, dtype="auto")
-    model = PeftModel.from_pretrained(fresh, folder).eval()
-    with in_float32(model.get_base_model(), base.read, Pages()):
-        beside = [trial_logits(model, prompt, torch.float32) for prompt in prompts]
-    return [prove_merge(beside, trained, untrained, "logits beside the base are the trained model's")]
+    auto: Any = AutoModelForCausalLM if trained.source.text_only else AutoModelForImageTextToText
+    fresh = auto.from_pretrained(_name(trained), dtype=stored_as(_name(trained)))
+    exact_scales(fresh)
+    module, pages = PeftModel.from_pretrained(fresh, folder).get_base_model().eval(), Pages()
+    pages.trust(module.state_dict().values())
+    with in_float32(module, trained.read, pages):
+        beside = [
+            trial_logits(module, prompt, torch.float32, each.shape[1])
+            for prompt, each in zip(prompts, logits, strict=True)
+        ]
+    return prove_merge(beside, logits, untrained, "logits beside the base are the trained model's")

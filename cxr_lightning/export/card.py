@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from cxr_lightning.model.lora import loras_from_json
@@ -78,7 +80,7 @@ from peft import PeftModel
 from transformers import {auto}, AutoProcessor
 
 processor = AutoProcessor.from_pretrained(FOLDER)
-model = PeftModel.from_pretrained({auto}.from_pretrained("{base}", dtype="auto"), FOLDER)
+model = PeftModel.from_pretrained({auto}.from_pretrained({base}, dtype="auto"), FOLDER)
 """
 
 _USE = """\
@@ -133,9 +135,9 @@ def model_card(
     """
     model, inherits = provenance["model"], provenance["inherits"]
     text_only = model["base"] is None and model["vision"] is None
-    named = _base(model)
+    named = _plain(_base(model))
     return _TEXT.format(
-        title=title,
+        title=_plain(title),
         task="text-generation" if text_only else "image-text-to-text",
         what="A language model tuned on radiology text; it sees no images."
         if text_only
@@ -143,8 +145,8 @@ def model_card(
         limits=(_LIMITS_TEXT if text_only else _LIMITS).rstrip(),
         use=_use(model, text_only=text_only, adapter=adapter),
         version=provenance["cxr_lightning"],
-        run=run,
-        checkpoint=checkpoint,
+        run=_plain(run),
+        checkpoint=_plain(checkpoint),
         stage=provenance["stage"],
         base=named,
         fingerprint=provenance["base_fingerprint"],
@@ -165,6 +167,11 @@ def model_card(
     )
 
 
+def _plain(text: str) -> str:
+    """Takes out of a name what would end a line, a cell or a piece of code."""
+    return re.sub(r"[\s|`<>#]+", " ", text).strip()
+
+
 def _base(model: dict[str, Any]) -> str:
     parts = (
         [model["base"]] if model["base"] else [model["vision"], model["language"], f"{model['projector']} projector"]
@@ -178,7 +185,7 @@ def _base(model: dict[str, Any]) -> str:
 def _use(model: dict[str, Any], *, text_only: bool, adapter: bool) -> str:
     if adapter:
         auto = "AutoModelForCausalLM" if text_only else "AutoModelForImageTextToText"
-        return _USE_ADAPTER.format(auto=auto, base=model["base"] or model["language"])
+        return _USE_ADAPTER.format(auto=auto, base=json.dumps(model["base"] or model["language"]))
     return _USE_TEXT if text_only else _USE
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,20 +34,35 @@ def in_float32(model: Any, read: Reading = as_stored, pages: Pages | None = None
         read: What the parameters shall be meanwhile.
         pages: Where memory of files is given back.
     """
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    lend = _Lending(names, read, pages, _Buffers())
+    lend = _Lending({id(each): name for name, each in model.named_parameters()}, read, pages)
     table, parts = model.get_input_embeddings(), _parts(model)
     apart = {id(each) for part in parts for each in part.parameters()} | {id(each) for each in table.parameters()}
     with ExitStack() as stack:
         for part in parts:
             stack.enter_context(_around(part, _Lender(list(part.parameters()), lend)))
-        # Rows are looked up before they are made float32: the table is as wide as a block, and most of it is not used.
-        hook = table.register_forward_hook(lambda module, inputs, rows: rows.float())
-        stack.callback(hook.remove)
+        stack.enter_context(_looked_up(table, lend))
         rest = _Lender([each for each in model.parameters() if id(each) not in apart], lend)
         rest.lend()
         stack.callback(rest.take_back)
         yield
+
+
+@contextmanager
+def lent(module: nn.Module, names: dict[int, str], read: Reading, pages: Pages | None = None) -> Iterator[None]:
+    """Gives one module float32 values for its weights.
+
+    Args:
+        module: The module.
+        names: The name of each parameter by its `id`.
+        read: What the parameters shall be meanwhile.
+        pages: Where memory of files is given back.
+    """
+    lender = _Lender(list(module.parameters()), _Lending(names, read, pages))
+    lender.lend()
+    try:
+        yield
+    finally:
+        lender.take_back()
 
 
 @contextmanager
@@ -94,11 +110,14 @@ class _Buffers:
         self._free.setdefault(copy.shape, []).append(copy)
 
 
+@dataclass(frozen=True)
 class _Lending:
     """How parameters are read, and where copies of them come from."""
 
-    def __init__(self, names: dict[int, str], read: Reading, pages: Pages | None, buffers: _Buffers) -> None:
-        self.names, self.read, self.pages, self.buffers = names, read, pages, buffers
+    names: dict[int, str]
+    read: Reading
+    pages: Pages | None
+    buffers: _Buffers = field(default_factory=_Buffers)
 
 
 class _Lender:
@@ -128,6 +147,30 @@ class _Lender:
         for copy in self._copies:
             self._how.buffers.free(copy)
         self._stored, self._copies = [], []
+
+
+@contextmanager
+def _looked_up(table: Any, how: _Lending) -> Iterator[None]:
+    """Has a table of embeddings be those rows alone that are looked up: it is as wide as a block, and mostly unused."""
+    stored, name, padding = table.weight, how.names[id(table.weight)], table.padding_idx
+    table.padding_idx = None  # it is of the whole table, and matters to gradients alone
+
+    def narrow(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        used, places = torch.unique(inputs[0], return_inverse=True)
+        rows = how.read(name, stored.data[used]).float()
+        module.weight = nn.Parameter(rows, requires_grad=False)
+        return (places, *inputs[1:])
+
+    def widen(module: nn.Module, inputs: object, outputs: object) -> None:
+        module.weight = stored
+
+    hooks = [table.register_forward_pre_hook(narrow), table.register_forward_hook(widen, always_call=True)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        table.weight, table.padding_idx = stored, padding
 
 
 @contextmanager

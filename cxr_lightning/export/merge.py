@@ -20,7 +20,7 @@ from cxr_lightning.model.families import VlmFamily, role_of
 from cxr_lightning.model.lora import ADAPTER, Lora, Loras
 from cxr_lightning.model.projector import LinearProjector, as_two_layers
 
-_PROJECTOR = "model.multi_modal_projector."
+PROJECTOR = "model.multi_modal_projector."
 _BASE = ".base_layer"
 _ROWS = 512
 
@@ -55,16 +55,25 @@ class Merged(Mapping[str, Tensor]):
         """Returns a weight before its adapter, as it is stored."""
         return self._state[self._places[name]]
 
+    @property
+    def adapted(self) -> dict[str, str]:
+        """The layers that have adapters: the module's name for the name of its merged weight."""
+        ends = f"{_BASE}.weight"
+        return {name: place.removesuffix(ends) for name, place in self._places.items() if place.endswith(ends)}
+
     def done_with(self, part: Tensor, name: str) -> None:
         """Gives back the memory of part of a weight, and of what the weight was made of if that was something else."""
-        if self._pages is None:
+        place = self._places.get(name)
+        if self._pages is None or place is None:
             return
-        self._pages.give_back(part)
-        place = self._places.get(name, "")
+        stored = self._state[place]
+        if part.untyped_storage().data_ptr() == stored.untyped_storage().data_ptr():
+            self._pages.give_back(part)
+            return
         layer = place.removesuffix(f"{_BASE}.weight")
-        if layer != place:
-            for each in (place, *(f"{layer}.lora_{half}.{ADAPTER}.weight" for half in "AB")):
-                self._pages.give_back(self._state[each])
+        halves = [f"{layer}.lora_{half}.{ADAPTER}.weight" for half in "AB"] if layer != place else []
+        for each in (place, *halves):  # it was computed or converted whole
+            self._pages.give_back(self._state[each])
 
     def __getitem__(self, name: str) -> Tensor:
         return self.merge(name, torch.float32)
@@ -96,12 +105,20 @@ class Merged(Mapping[str, Tensor]):
         return merged_OI
 
 
-def merging(merged: Merged) -> Reading:
-    """Returns the reading that gives adapted layers their merged weights, for a model whose adapters are off."""
+def merging(merged: Merged, dtype: torch.dtype | None = None) -> Reading:
+    """Returns the reading that gives adapted layers their merged weights, for a model whose adapters are off.
+
+    Args:
+        merged: The merged weights.
+        dtype: Round all floats to this type, as an export does; None rounds nothing.
+    """
 
     def read(name: str, tensor: Tensor) -> Tensor:
-        adapted = name.endswith(f"{_BASE}.weight")
-        return merged[name.replace(f"{_BASE}.", ".")] if adapted else merged.read(name, tensor)
+        if name.endswith(f"{_BASE}.weight"):
+            tensor = merged.merge(name.replace(f"{_BASE}.", "."), dtype or torch.float32)
+        else:
+            tensor = merged.read(name, tensor)
+        return tensor if dtype is None or not tensor.is_floating_point() else tensor.to(dtype)
 
     return read
 
@@ -121,8 +138,8 @@ def serving_frame(model: Any, merged: Merged) -> tuple[Any, dict[str, Tensor]]:
     config, instead = model.config, dict[str, Tensor]()
     projector = getattr(getattr(model, "model", None), "multi_modal_projector", None)
     if isinstance(projector, LinearProjector):
-        activation, layers = as_two_layers(*(merged[_PROJECTOR + name].float() for name in ("weight", "bias")))
-        instead = {_PROJECTOR + name: tensor for name, tensor in layers.items()}
+        activation, layers = as_two_layers(*(merged[PROJECTOR + name].float() for name in ("weight", "bias")))
+        instead = {PROJECTOR + name: tensor for name, tensor in layers.items()}
         config.projector_hidden_act, config.multimodal_projector_bias = activation, True
     _forget_training_attention(config)
     with torch.device("meta"):

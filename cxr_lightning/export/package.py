@@ -15,23 +15,40 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from cxr_lightning.checkpoint import weights
 from cxr_lightning.checkpoint.position import validation_loss
-from cxr_lightning.checkpoint.publish import publish
-from cxr_lightning.checkpoint.runs import Run, open_run
+from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
 from cxr_lightning.export.adapter import prove_adapter, require_adapter, write_adapter
 from cxr_lightning.export.card import model_card
 from cxr_lightning.export.contents import Contents, plan, write_beside
+from cxr_lightning.export.learned import prove_layers, prove_learned
 from cxr_lightning.export.lending import Reading, in_float32, without_adapters
 from cxr_lightning.export.merge import Merged, merging
-from cxr_lightning.export.proof import Check, ExportNotProvenError, checksum, prove, prove_merge, reload, table
-from cxr_lightning.export.room import PROVENANCE, aside, parse_size, require_free, require_room
+from cxr_lightning.export.proof import (
+    Check,
+    apart,
+    largest,
+    note_rounding,
+    prove_merge,
+    prove_reload,
+    prove_texts,
+    require,
+    table,
+)
+from cxr_lightning.export.reloading import Meant, checksum, reload
+from cxr_lightning.export.room import PROVENANCE, aside, parse_size, publish, require_free, require_room
 from cxr_lightning.export.servable import Finding, judge, servers
-from cxr_lightning.export.trained import Base, learn, load_base, trained_in
-from cxr_lightning.export.trial import Inputs, continued, trial_logits, trials
+from cxr_lightning.export.trained import Model, learn, load_base, trained_in
+from cxr_lightning.export.trial import Inputs, continued, image_ids, trial_logits, trials
 from cxr_lightning.export.writing import write
 from cxr_lightning.model.families import role_of
+from cxr_lightning.model.source import ModelSource
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+_KEPT = 8
+"""Positions at the end of each prompt whose logits are compared: all else in the prompt goes into them."""
+_STEP = {torch.float32: 2**-23, torch.bfloat16: 2**-8, torch.float16: 2**-11}
+"""Spacing of numbers near one: a model that computes in a type cannot tell logits that are nearer."""
 
 
 def export(
@@ -58,103 +75,119 @@ def export(
             anything else was learned.
         overwrite: Replace an earlier export.
     """
-    require_free(out, overwrite=overwrite)
-    most_bytes, opened = parse_size(max_shard_size), open_run(run)
+    most_bytes, opened, place = parse_size(max_shard_size), open_run(run), out.resolve()
+    source = ModelSource.from_json(opened.provenance["model"])
+    require_free(place, overwrite=overwrite, needed=(source.base, source.vision, source.language))
     checkpoint = opened.checkpoint()
     chosen = trained_in(opened) if dtype == "auto" else getattr(torch, dtype)
     errors = Console(stderr=True)
     errors.print(f"Reading {checkpoint} ...", highlight=False, soft_wrap=True)
-    base = load_base(opened)
-    with aside(out) as partial:
+    with aside(place) as partial:
+        base = load_base(opened)
         if adapter:
             checks = _export_adapter(base, checkpoint, partial)
         else:
             checks = _export(base, checkpoint, partial, chosen, most_bytes, errors)
         findings = judge(partial)
-        checks.append(_complete(findings))
+        checks = require([*checks, _complete(findings)])
         _describe(partial, opened, checkpoint, checks, title=out.name, adapter=adapter)
-        publish(partial, out)
+        publish(partial, place, overwrite=overwrite)
     told = Console()
     told.print(table(checks))
     told.print(f"Wrote {out} from {checkpoint.name}.", highlight=False, soft_wrap=True)
-    for line in _onward(out, base, findings, adapter=adapter):
+    for line in _onward(out, findings, text_only=source.text_only, adapter=adapter):
         told.print(line, highlight=False, soft_wrap=True)
 
 
-def _onward(out: Path, base: Base, findings: list[Finding], *, adapter: bool) -> Iterator[str]:
+def _onward(out: Path, findings: list[Finding], *, text_only: bool, adapter: bool) -> Iterator[str]:
     """Yields what may be done with what was written."""
     for server in servers(out, findings):
         if server.serves:
             yield f"Serve it: {server.command}"
         elif server.why:
             yield f"Not by {server.name}: {server.why}"
-    if base.source.text_only:
+    if text_only:
         yield f"Show it images: --model.source.language {out}"
     elif not adapter:
         yield f"Ask it: cxr describe {out} IMAGE"
 
 
 def _complete(findings: list[Finding]) -> Check:
-    """Returns whether the folder holds what every server asks for.
-
-    Raises:
-        ExportNotProvenError: If something is missing.
-    """
+    """Returns whether the folder holds what every server asks for."""
     asked = [finding for finding in findings if finding.weight == "any"]
     broken = [f"{finding.what}: {finding.found}" for finding in asked if not finding.holds]
-    if broken:
-        raise ExportNotProvenError(f"What was written is not complete: {'; '.join(broken)}. Nothing was kept.")
-    return Check("the folder is complete", f"{len(asked)} of {len(asked)} checks of its files", True)
+    told = "; ".join(broken) or f"{len(asked)} of {len(asked)} checks of its files"
+    return Check("the folder is complete", told, not broken)
 
 
-def _export_adapter(base: Base, checkpoint: Path, folder: Path) -> list[Check]:
+def _export_adapter(base: Model, checkpoint: Path, folder: Path) -> list[Check]:
     """Writes adapters alone, puts them beside a fresh base, and proves that."""
     require_adapter(base, checkpoint)
     prompts = trials(base.processor)
-    untrained = logits(base, prompts, base.read)
-    write_adapter(folder, base, learn(base, checkpoint))
-    return prove_adapter(folder, base, prompts, logits(base, prompts, base.read), untrained)
+    untrained = _logits(base, prompts, base.read)
+    trained = learn(base, checkpoint)
+    write_adapter(folder, trained)
+    return [prove_adapter(folder, trained, prompts, _logits(trained, prompts, trained.read), untrained)]
 
 
 def _export(
-    base: Base, checkpoint: Path, folder: Path, dtype: torch.dtype, most_bytes: int, errors: Console
+    base: Model, checkpoint: Path, folder: Path, dtype: torch.dtype, most_bytes: int, errors: Console
 ) -> list[Check]:
     """Merges, writes, reloads what was written, and proves it."""
     prompts = trials(base.processor)
-    untrained = logits(base, prompts, base.read)
-    vision = _vision_of(base, dtype)
-    merged = Merged(base.model, learn(base, checkpoint), base.family, base.read, base.pages)
-    contents = plan(base, merged, dtype)
-    require_room(folder, contents.bytes)
+    untrained = _logits(base, prompts, base.read)
+    vision = _vision_of(base, checkpoint, dtype)
+    trained = learn(base, checkpoint)
+    merged = Merged(trained.module, trained.loras, trained.family, trained.read, trained.pages)
+    contents = plan(trained, merged, dtype)
+    require_room(folder, contents.size)
     with _bar(errors, contents) as advance:
         sums = write(folder, contents.entries, most_bytes, advance=advance)
-    write_beside(folder, base, contents.frame, dtype)
+    write_beside(folder, base.processor, contents.frame, dtype)
     errors.print("Proving what was written ...")
     written = {name: sums[place] for name, place in contents.names.items()}
-    found = reload(folder, prompts, written, vision, dtype, text_only=base.source.text_only)
-    answered = [continued(prompt, tokens) for prompt, tokens in zip(prompts, found.texts, strict=True)]
-    trained = logits(base, answered, base.read)
-    with without_adapters(base.model):
-        together = logits(base, answered, merging(merged))
-    check = prove_merge(_as_long(together, untrained), _as_long(trained, untrained), untrained)
-    return [check, *prove(found, together, trained, dtype, folder)]
+    meant = Meant(prompts, base.processor, written, vision, dtype, base.source.text_only)
+    learned = [prove_learned(trained, contents.instead, written, dtype)]
+    learned += [prove_layers(trained, merged)] if merged.adapted else []
+    return [*learned, *_prove(folder, trained, merged, meant, untrained)]
 
 
-def logits(base: Base, prompts: Sequence[Inputs], read: Reading) -> list[Tensor]:
-    """Returns a model's logits on prompts, computed in float32 from its weights as they are read."""
-    with in_float32(base.model, read, base.pages):
-        return [trial_logits(base.model, prompt, torch.float32) for prompt in prompts]
+def _prove(folder: Path, trained: Model, merged: Merged, meant: Meant, untrained: Sequence[Tensor]) -> Iterator[Check]:
+    """Yields what the trained model, the merged one and the reloaded one have in common."""
+    found = reload(folder, meant, _KEPT)
+    answered = [continued(prompt, tokens) for prompt, tokens in zip(meant.prompts, found.texts, strict=True)]
+    keep = [_KEPT + len(tokens) for tokens in found.texts]
+    on = _logits(trained, answered, trained.read, keep)
+    with without_adapters(trained.module):
+        together = _heads(_logits(trained, answered, merging(merged), keep))
+        rounded = _heads(_logits(trained, answered, merging(merged, meant.dtype), keep))
+    yield prove_merge(together, _heads(on), untrained)
+    yield from found.checks
+    yield prove_reload(found.logits, rounded)
+    yield note_rounding(rounded, together, untrained, meant.dtype)
+    tie = 4 * max(apart(rounded, together), _STEP[meant.dtype] * largest(together))
+    yield prove_texts(found.texts, on, tie, image_ids(trained.module.config))
 
 
-def _as_long(logits: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
-    return [longer[:, : shorter.shape[1]] for longer, shorter in zip(logits, others, strict=True)]
+def _logits(model: Model, prompts: Sequence[Inputs], read: Reading, keep: Sequence[int] | None = None) -> list[Tensor]:
+    """Returns a model's last logits on prompts, computed in float32 from its weights as they are read."""
+    keep = [_KEPT] * len(prompts) if keep is None else keep
+    with in_float32(model.module, read, model.pages):
+        each = zip(prompts, keep, strict=True)
+        return [trial_logits(model.module, prompt, torch.float32, positions) for prompt, positions in each]
 
 
-def _vision_of(base: Base, dtype: torch.dtype) -> dict[str, int]:
-    """Returns the checksums of the base's vision weights, which a frozen tower must keep."""
+def _heads(logits: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the logits that stand before answers: of the last positions of the prompts."""
+    return [each[:, :_KEPT] for each in logits]
+
+
+def _vision_of(base: Model, checkpoint: Path, dtype: torch.dtype) -> dict[str, int]:
+    """Returns the checksums of the base's vision weights, which a tower that never learned must keep."""
+    learned = weights.names(checkpoint / WEIGHTS)
     sums: dict[str, int] = {}
-    if base.run.provenance["trainable"]["vision"] == "frozen":
-        for name, parameter in base.model.named_parameters():
+    if not any(role_of(name, base.family) == "vision" for name in learned):
+        for name, parameter in base.module.named_parameters():
             if role_of(name, base.family) == "vision":
                 sums[name] = checksum(parameter.to(dtype))
                 base.pages.give_back(parameter)
@@ -184,5 +217,5 @@ def _bar(console: Console, contents: Contents) -> Iterator[Callable[[int], objec
     """Lends a progress bar of the bytes written, for eyes alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("merging", total=contents.bytes)
+        task = progress.add_task("merging", total=contents.size)
         yield lambda count: progress.advance(task, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,11 +34,16 @@ def trial_inputs(processor: Any, number: int = 0, image_size: int = 96) -> dict[
     question: Any = QUESTIONS[number] if sees else _TEXTS[number]
     content = [{"type": "image"}, {"type": "text", "text": question}] if sees else question
     turns = [{"role": "user", "content": content}]
+    if number:  # a second turn: a template writes an answer otherwise than a question
+        more = [("assistant", "The lungs are clear."), ("user", "And the heart?")]
+        turns += [{"role": who, "content": [{"type": "text", "text": said}] if sees else said} for who, said in more]
     text = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     options: dict[str, Any] = {"add_special_tokens": not text.startswith(processor.tokenizer.bos_token or "<none>")}
     if sees:
-        film = Image.fromarray(draw_study(0, number, size=image_size).image_HW).convert("RGB")
-        options["images"] = [film]
+        film_HW = draw_study(0, number, size=image_size).image_HW
+        if number:  # no square: how one is made of it is the image processor's business
+            film_HW = film_HW[: image_size * 2 // 3]
+        options["images"] = [Image.fromarray(film_HW).convert("RGB")]
     return dict(processor(text=text, return_tensors="pt", **options))
 
 
@@ -47,24 +53,38 @@ def trials(processor: Any) -> list[dict[str, Any]]:
 
 
 @torch.inference_mode()
-def trial_logits(model: Any, inputs: Inputs, dtype: torch.dtype | None = None) -> Tensor:
-    """Returns a model's logits of each position, in float32.
+def trial_logits(model: Any, inputs: Inputs, dtype: torch.dtype | None = None, keep: int | None = None) -> Tensor:
+    """Returns a model's logits, in float32.
 
     Args:
         model: The model.
         inputs: The prompt.
         dtype: What its images are made; None takes the model's own type.
+        keep: How many positions from the end; None takes all. A vocabulary is wide, and image tokens are many.
     """
-    logits: Tensor = model(**_typed(inputs, dtype or model.dtype)).logits
-    return logits.float()
+    can = keep is not None and "logits_to_keep" in inspect.signature(model.forward).parameters
+    options = {"logits_to_keep": keep} if can else {}
+    logits_BLV: Tensor = model(**_typed(inputs, dtype or model.dtype), **options).logits
+    return (logits_BLV if keep is None else logits_BLV[:, -keep:]).float().clone()
 
 
 @torch.inference_mode()
 def greedy(model: Any, inputs: Inputs, most_tokens: int = 16) -> list[int]:
-    """Returns the tokens that a model answers with."""
-    ids_BL = model.generate(**_typed(inputs, model.dtype), do_sample=False, max_new_tokens=most_tokens)
+    """Returns the tokens that a model answers with, among those that stand for no image."""
+    ids_BL = model.generate(
+        **_typed(inputs, model.dtype),
+        do_sample=False,
+        max_new_tokens=most_tokens,
+        suppress_tokens=image_ids(model.config) or None,
+    )
     tokens: list[int] = ids_BL[0, inputs["input_ids"].shape[1] :].tolist()
     return tokens
+
+
+def image_ids(config: Any) -> list[int]:
+    """Returns the tokens that stand for images and videos: behind a prompt they would ask for pictures."""
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
+    return sorted({int(found) for name in names if (found := getattr(config, name, None)) is not None})
 
 
 def continued(inputs: Inputs, tokens: Sequence[int]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Entry:
     done: Callable[[Tensor], object] = lambda part: None
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """How many bytes it takes."""
         return prod(self.shape) * self.dtype.itemsize
 
@@ -78,7 +78,7 @@ def write(
         sums |= _write_file(folder / name, held, advance or (lambda count: None))
     if len(files) > 1:
         total = {"total_parameters": sum(prod(each.shape) for each in entries)}
-        content = {"metadata": {**total, "total_size": sum(each.bytes for each in entries)}, "weight_map": place}
+        content = {"metadata": {**total, "total_size": sum(each.size for each in entries)}, "weight_map": place}
         (folder / INDEX).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     return sums
 
@@ -86,7 +86,7 @@ def write(
 def _divide(entries: Sequence[Entry], most_bytes: int) -> Iterator[list[Entry]]:
     held: list[Entry] = []
     for entry in entries:
-        if held and sum(each.bytes for each in held) + entry.bytes > most_bytes:
+        if held and sum(each.size for each in held) + entry.size > most_bytes:
             yield held
             held = []
         held.append(entry)
@@ -139,9 +139,9 @@ def _header(entries: Sequence[Entry]) -> bytes:
         about[entry.name] = {
             "dtype": _KINDS[entry.dtype],
             "shape": list(entry.shape),
-            "data_offsets": [at, at + entry.bytes],
+            "data_offsets": [at, at + entry.size],
         }
-        at += entry.bytes
+        at += entry.size
     text = json.dumps(about, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight
     return struct.pack("<Q", len(text)) + text

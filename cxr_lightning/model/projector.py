@@ -9,6 +9,7 @@ form at export, exactly: see `as_two_layers`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -53,6 +54,23 @@ def as_two_layers(weight_TV: Tensor, bias_T: Tensor) -> tuple[str, dict[str, Ten
         "linear_2.weight": second_TT,
         "linear_2.bias": bias_T,
     }
+
+
+def as_one_layer(layers: Mapping[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    """Reads y = W x + b back out of what `as_two_layers` wrote.
+
+    Args:
+        layers: What it wrote.
+        prefix: What stands before its names.
+
+    Returns:
+        `weight` and `bias`.
+    """
+    first, second = layers[f"{prefix}linear_1.weight"], layers[f"{prefix}linear_2.weight"]
+    width_V = first.shape[1]
+    if 2 * width_V > first.shape[0]:
+        return {"weight": first, "bias": layers[f"{prefix}linear_1.bias"]}
+    return {"weight": second[:, :width_V], "bias": layers[f"{prefix}linear_2.bias"]}
 
 
 def make_linear(config: Any, generator: torch.Generator) -> LinearProjector:

@@ -63,10 +63,10 @@ def test_it_holds_nothing_else_and_no_pickle(qwen, tmp_path):
 
 def test_a_projector_that_learned_would_be_lost(qwen, halfway, tmp_path, capsys):
     run = write_run(tmp_path / "run", qwen, Trainable(projector="full", language="lora"))
-    with pytest.raises(NoAdapterError, match=r"projector learned too .* --model\.trainable\.projector frozen"):
+    with pytest.raises(NoAdapterError, match=r"projector learned in full .* --model\.trainable\.projector frozen"):
         export(run, out=tmp_path / "adapter", adapter=True)
     assert cli(["export", str(halfway), "--out", str(tmp_path / "adapter"), "--adapter", "true"]) == 1
-    assert "two parts that nobody serves" in capsys.readouterr().err
+    assert "two parts joined, which nobody serves" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -78,7 +78,7 @@ def halfway(parts, tmp_path_factory):
 
 def test_where_there_is_none_or_two_kinds_it_is_refused(qwen, tmp_path):
     full = write_run(tmp_path / "full", qwen, Trainable(projector="full"))
-    with pytest.raises(NoAdapterError, match="projector learned too"):
+    with pytest.raises(NoAdapterError, match="projector learned in full"):
         export(full, out=tmp_path / "adapter", adapter=True)
     mixed = write_run(tmp_path / "mixed", qwen, BOTH, Lora(rank=4, alpha=8), Lora(rank=4, alpha=8, dora=True))
     with pytest.raises(NoAdapterError, match="different kinds"):

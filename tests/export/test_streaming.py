@@ -72,20 +72,19 @@ def test_each_matrix_is_the_reference_rounded_once(halves, tmp_path, kind, dtype
 def test_the_base_is_neither_copied_nor_changed(halves, tmp_path):
     before = {path: path.read_bytes() for path in Path(halves.language).iterdir()}
     run = open_run(write_run(tmp_path / "run", halves, ALL))
-    base = load_base(run)
-    loras = learn(base, run.checkpoint())
-    merged = Merged(base.model, loras, base.family, base.read, base.pages)
-    inputs = trial_inputs(base.processor)
-    with in_float32(base.model, base.read, base.pages):
-        first = trial_logits(base.model, inputs, torch.float32)
+    trained = learn(load_base(run), run.checkpoint())
+    merged = Merged(trained.module, trained.loras, trained.family, trained.read, trained.pages)
+    inputs = trial_inputs(trained.processor)
+    with in_float32(trained.module, trained.read, trained.pages):
+        first = trial_logits(trained.module, inputs, torch.float32)
     kept = {name: merged[name].clone() for name in merged}
     for name in merged:
         merged.done_with(merged.stored(name), name)  # its pages are gone, and come again
     assert all(torch.equal(kept[name], merged[name]) for name in merged)
-    with in_float32(base.model, base.read, base.pages):
-        again = trial_logits(base.model, inputs, torch.float32)
+    with in_float32(trained.module, trained.read, trained.pages):
+        again = trial_logits(trained.module, inputs, torch.float32)
     assert torch.equal(first, again)
-    assert torch.equal(first, trial_logits(base.model.float(), inputs))  # blocks one by one are the model at once
+    assert torch.equal(first, trial_logits(trained.module.float(), inputs))  # blocks one by one are the model at once
     assert before == {path: path.read_bytes() for path in Path(halves.language).iterdir()}
 
 
@@ -102,7 +101,9 @@ def test_weights_go_to_several_files(halves, tmp_path):
 
 def test_nothing_of_this_machine_is_told(halves, tmp_path):
     export(write_run(tmp_path / "run", halves, ALL), out=tmp_path / "model")
-    served = [path for path in (tmp_path / "model").iterdir() if path.suffix == ".json" and "proven" not in path.name]
+    served = [
+        path for path in (tmp_path / "model").iterdir() if path.suffix == ".json" and path.name != "provenance.json"
+    ]
     assert not [path.name for path in served if str(tmp_path.parent) in path.read_text()]
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert {config[part]["dtype"] for part in ("text_config", "vision_config")} == {config["dtype"]} == {"float32"}
@@ -144,10 +145,11 @@ def test_what_was_written_wrong_is_not_kept(halves, tmp_path, monkeypatch, fault
 
 
 def test_what_a_killed_export_left_is_swept(halves, tmp_path):
-    (tmp_path / "model.partial").mkdir()
-    (tmp_path / "model.partial" / "model.safetensors").write_bytes(b"half")
+    for name, mark in ((".model.123.partial", ".being-exported"), (".model.5.partial", "mine")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / mark).write_bytes(b"half")
     export(write_run(tmp_path / "run", halves, ALL), out=tmp_path / "model")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".model.5.partial", "model", "run"]
 
 
 @pytest.fixture

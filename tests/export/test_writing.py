@@ -62,7 +62,7 @@ def test_sizes_are_read(text, number):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("text", ["", "GB", "5GiBs", "-1GB", "0", "1.2.3MB", "five"])
+@pytest.mark.parametrize("text", ["", "GB", "5GiBs", "-1GB", "0", "1.2.3MB", "five", "0.1", "0.5B"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ValueError, match="write it like 500MB"):
         parse_size(text)
