@@ -71,13 +71,16 @@ def aside(out: Path) -> Iterator[Path]:
     """
     made = [parent for parent in out.parents if not parent.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         with _alone(out):
             _sweep(out)
-            partial.mkdir()
-            (partial / _MARK).touch()
-            yield partial
+            partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+            try:
+                partial.mkdir()
+                (partial / _MARK).touch()
+                yield partial
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -85,7 +88,6 @@ def aside(out: Path) -> Iterator[Path]:
             f"{out.parent}: {error.strerror}. Nothing was kept. Remedy: make room, or name another --out."
         ) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
         if not out.exists():
             for parent in made:
                 with suppress(OSError):
