@@ -7,20 +7,18 @@ films are held than what is being answered and what comes next.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cxr_lightning.serve.ahead import ahead
 from cxr_lightning.serve.cases import Case
 from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
-from cxr_lightning.serve.remote import RefusedError
+from cxr_lightning.serve.trouble import RefusedError
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.images import ImageError, shrink
 from cxr_lightning.shards.storage import StorageError
 
-S = TypeVar("S")
 T = TypeVar("T")
 _OPENERS = 2
 
@@ -102,27 +100,6 @@ def ask_all(cases: Iterable[Case], responder: Responder, pace: Pace) -> Iterator
         opened = ahead(open_case, cases, workers=_OPENERS, window=2 * pace.batch)
         for chunk in chunks(opened, pace.batch):
             yield from _ask(chunk, responder, pace.max_new_tokens)
-
-
-def ahead(function: Callable[[S], T], items: Iterable[S], *, workers: int, window: int) -> Iterator[T]:
-    """Maps a function over items in threads, in order, a bounded number of them ahead.
-
-    Args:
-        function: What is done to each.
-        items: What it is done to; read only as far as the window.
-        workers: Threads.
-        window: Most items that are begun and not yet yielded.
-    """
-    pool, begun = ThreadPoolExecutor(workers), deque[Future[T]]()
-    try:
-        for item in items:
-            begun.append(pool.submit(function, item))
-            while begun and (len(begun) >= window or begun[0].done()):
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -6,15 +6,15 @@ Films are gray levels as a reader sees them, so that nothing after this file kno
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from cxr_lightning.shards.images import Gray
 
 Speaker = Literal["user", "assistant"]
-Finish = Literal["stop", "length"]
-"""Why an answer ended: the model ended it, or the limit of tokens did."""
+Finish = Literal["stop", "length", "stopped"]
+"""Why an answer ended: the model ended it, the limit of tokens did (it is cut off), or whoever asked did."""
 
 QUESTION = "Describe this chest radiograph."
 
@@ -95,13 +95,19 @@ class Responder(Protocol):
         """
         ...
 
-    def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Iterator[str]:
+    def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Generator[str, None, Reply]:
         """Answers piece by piece; all pieces together are what `answers` returns.
 
         Args:
             dialogue: What is asked.
             max_new_tokens: Longest answer.
             stop: Ends the answer soon after it is set, from another thread.
+
+        Yields:
+            Text.
+
+        Returns:
+            The answer, and how it ended: one that is cut off looks like a whole one.
         """
         ...
 
@@ -110,17 +116,22 @@ class Responder(Protocol):
         ...
 
 
-def trimmed(pieces: Iterator[str]) -> Iterator[str]:
+def trimmed(pieces: Iterable[str]) -> Generator[str, None, str]:
     """Leaves out white space before and after a text that comes in pieces.
 
     Args:
         pieces: The text.
+
+    Returns:
+        All of it.
     """
-    held, begun = "", False
+    held, begun, whole = "", False, ""
     for piece in pieces:
         text = held + piece if begun else (held + piece).lstrip()
         kept = text.rstrip()
         held = text[len(kept) :]
         if kept:
             begun = True
+            whole += kept
             yield kept
+    return whole

@@ -6,7 +6,8 @@ Films are shrunk to what training saw: a full film would reach some towers in ma
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,31 +102,42 @@ class Local:
         """
         return [reply.text for reply in self.replies(dialogues, max_new_tokens=max_new_tokens)]
 
-    def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Iterator[str]:
+    def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Generator[str, None, Reply]:
         """Answers piece by piece.
 
         Args:
             dialogue: What is asked.
             max_new_tokens: Longest answer.
             stop: Ends the answer at the next token after it is set.
+
+        Yields:
+            Text.
+
+        Returns:
+            The answer, and how it ended.
         """
         inputs = self._encode([dialogue])
         streamer, leaving = Streamer(self.processor.tokenizer), threading.Event()
         more = {"streamer": streamer, "stopping_criteria": [_Stop(stop, leaving)]}
 
+        made: list[Tensor] = []
+
         def generate() -> None:
             try:
-                generate_ids(self.model, self.processor, inputs, max_new_tokens=max_new_tokens, **more)
+                made.append(generate_ids(self.model, self.processor, inputs, max_new_tokens=max_new_tokens, **more)[0])
             except BaseException as error:
                 streamer.fail(error)  # else the reader would wait for ever
 
         thread = threading.Thread(target=generate, name="answer", daemon=True)
         thread.start()
         try:
-            yield from trimmed(streamer.pieces())
+            text = yield from trimmed(streamer.pieces())
         finally:
             leaving.set()
             thread.join()
+        reply = self._reply(text, made[0])
+        cut = reply.finish == "length" and len(made[0]) < max_new_tokens
+        return replace(reply, finish="stopped") if cut else reply
 
     def close(self) -> None:
         """Lets go of nothing: the model goes with the object."""

@@ -25,6 +25,7 @@ def open_responder(
     served_model: str | None = None,
     api_key: str | None = None,
     image_size: int | None = None,
+    tries: int | None = None,
 ) -> Responder:
     """Opens a model for answering.
 
@@ -32,17 +33,18 @@ def open_responder(
         model: A folder that `cxr export` wrote, or a URL beginning with http:// or https://.
         device: Where a folder's model computes; None takes a GPU if there is one.
         served_model: Which of a server's models; None takes the only one.
-        api_key: What the server asks for, if it does.
+        api_key: What the server asks for, if it does; None takes CXR_API_KEY.
         image_size: Longest side of the films sent to a server, larger ones are shrunk. A folder knows it by itself.
+        tries: Attempts at a request to a server: few where someone waits; None waits for one that restarts.
 
     Raises:
         NotAnExportError: If the folder is not a complete model.
         ServerError: If there is no such server, or it does not let us in.
     """
     if is_url(model):
-        from cxr_lightning.serve.remote import Remote
+        from cxr_lightning.serve.remote import TRIES, Remote
 
-        return Remote(model, model=served_model, api_key=api_key, image_size=image_size)
+        return Remote(model, model=served_model, api_key=api_key, image_size=image_size, tries=tries or TRIES)
     # Here, not above: torch is slow to load, and a URL needs none of it.
     from cxr_lightning.serve.local import Local
 

@@ -1,42 +1,36 @@
 """Answers from a server that speaks OpenAI's protocol: dialogues leave as messages with PNGs in them, text comes back.
 
-What passes (a busy server, one that restarts) is waited for; what does not pass is told with its remedy. A request that
-the server refuses is one dialogue's fault, a server that is gone is everyone's, and so they are two errors.
+What passes (a busy server, one that restarts) is waited for; what does not pass is told with its remedy (`trouble`).
+Films go where the user said and nowhere else: a server that sends us on to another is an error.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
-import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from cxr_lightning.serve.address import is_loopback
-from cxr_lightning.serve.dialogue import Dialogue, Finish, Reply, trimmed
+from cxr_lightning.serve.address import is_loopback, key
+from cxr_lightning.serve.ahead import ahead
+from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
+from cxr_lightning.serve.protocol import models_of, piece_of, reply_of, streamed
+from cxr_lightning.serve.trouble import RefusedError, ServerError, explained, passing, pause, silent
 from cxr_lightning.shards.images import encode, shrink
+from cxr_lightning.shards.storage import shown
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 TRIES = 7
-"""Attempts at a request: a minute all together, in which a server can restart."""
-_LONGEST_WAIT = 30.0
+"""Attempts at a request: half a minute all together, in which a server can restart."""
+_CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 600.0
 _POLL_SECONDS = 0.1
 _LARGE = 1024
-
-
-class ServerError(ValueError):
-    """A server is not there, went away, or does not let us in."""
-
-
-class RefusedError(ValueError):
-    """A server does not answer one request, and others it may."""
 
 
 class Remote:
@@ -51,6 +45,7 @@ class Remote:
 
     Attributes:
         name: The served model's name.
+        shown: The URL without user, password and query.
 
     Raises:
         ServerError: If no server answers there, or it does not say what it serves.
@@ -67,9 +62,13 @@ class Remote:
         image_size: int | None = None,
         tries: int = TRIES,
     ) -> None:
-        self.url, self.image_size = _base(url), image_size
+        parts = _split(url)
+        # Without the user's name and password: what has the URL shows it, in logs and errors.
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") or "/v1")
+        self.url, self.image_size = bare.geturl(), image_size
+        self.shown = shown(self.url)
         self._tries, self._closing = tries, threading.Event()
-        self._client: Any = _client(self.url, api_key)
+        self._client: Any = _client(parts, self.url, api_key)
         self._told_size = False
         self.name = model or ""
         self.name = model or self._only_model()
@@ -87,8 +86,8 @@ class Remote:
         """
         if len(dialogues) == 1:
             return [self._reply(dialogues[0], max_new_tokens)]
-        with ThreadPoolExecutor(len(dialogues) or 1) as pool:
-            return list(pool.map(lambda dialogue: self._reply(dialogue, max_new_tokens), dialogues))
+        many = max(len(dialogues), 1)
+        return list(ahead(lambda each: self._reply(each, max_new_tokens), dialogues, workers=many, window=many))
 
     def answers(self, dialogues: Sequence[Dialogue], *, max_new_tokens: int) -> list[str]:
         """Answers a batch; the texts alone.
@@ -99,37 +98,51 @@ class Remote:
         """
         return [reply.text for reply in self.replies(dialogues, max_new_tokens=max_new_tokens)]
 
-    def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Iterator[str]:
+    def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Generator[str, None, Reply]:
         """Answers piece by piece.
 
         Args:
             dialogue: What is asked.
             max_new_tokens: Longest answer.
             stop: Ends the answer soon after it is set, also while the server thinks; it is told to stop.
+
+        Yields:
+            Text.
+
+        Returns:
+            The answer, and how it ended.
+
+        Raises:
+            RefusedError: If the server refuses it.
+            ServerError: If it is gone, or breaks off.
         """
         pieces: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
-        leaving, opened = threading.Event(), list[Any]()
+        leaving, opened, reasons = threading.Event(), list[Any](), list[str]()
+        request = self._request(dialogue, max_new_tokens, stream=True)
 
         def read() -> None:
             try:
-                answer = self._tried(lambda: self._create(dialogue, max_new_tokens, stream=True))
+                answer = self._tried(request)
                 opened.append(answer)
                 for chunk in answer:
                     if leaving.is_set():
                         break
-                    pieces.put((chunk.choices[0].delta.content or "") if chunk.choices else "")
+                    text, reason = piece_of(chunk, self.shown)
+                    reasons.extend([] if reason is None else [reason])
+                    pieces.put(text)
                 pieces.put(None)
             except Exception as error:
-                pieces.put(_explained(error, self))
+                pieces.put(explained(error, self.shown, self.name))
             finally:
                 for answer in opened:
                     answer.close()  # a server that is not read any more stops writing
 
         threading.Thread(target=read, name="answer", daemon=True).start()
         try:
-            yield from trimmed(_until(pieces, stop))
+            text = yield from trimmed(_until(pieces, stop))
         finally:
             leaving.set()
+        return streamed(text, reasons[-1] if reasons else None, stopped=stop.is_set() and not reasons, url=self.shown)
 
     def close(self) -> None:
         """Ends what waits for the server, and its connections."""
@@ -137,16 +150,12 @@ class Remote:
         self._client.close()
 
     def _reply(self, dialogue: Dialogue, max_new_tokens: int) -> Reply:
-        answer = self._tried(lambda: self._create(dialogue, max_new_tokens))
-        if not answer.choices:
-            raise RefusedError(f"{self.url} answered without a choice")
-        choice, usage = answer.choices[0], answer.usage
-        finish: Finish | None = choice.finish_reason if choice.finish_reason in ("stop", "length") else None
-        return Reply((choice.message.content or "").strip(), usage.completion_tokens if usage else None, finish)
+        return reply_of(self._tried(self._request(dialogue, max_new_tokens)), self.shown)
 
-    def _create(self, dialogue: Dialogue, max_new_tokens: int, **more: Any) -> Any:
-        return self._client.chat.completions.create(
-            model=self.name, messages=self._messages(dialogue), max_tokens=max_new_tokens, temperature=0.0, **more
+    def _request(self, dialogue: Dialogue, max_new_tokens: int, **more: Any) -> Callable[[], Any]:
+        messages = self._messages(dialogue)  # once, however often it is sent
+        return lambda: self._client.chat.completions.create(
+            model=self.name, messages=messages, max_tokens=max_new_tokens, temperature=0.0, **more
         )
 
     def _messages(self, dialogue: Dialogue) -> list[dict[str, Any]]:
@@ -162,34 +171,32 @@ class Remote:
         return messages
 
     def _only_model(self) -> str:
-        import openai
-
         try:
-            models = [model.id for model in self._tried(lambda: list(self._client.models.list()), tries=1)]
+            models = models_of(self._tried(self._client.models.list, tries=1), self.shown)
         except RefusedError as error:
             raise ServerError(f"{error} Remedy: name the model that it serves, by --served_model.") from None
-        except openai.OpenAIError as error:  # it answers, and not in this protocol
-            raise ServerError(f"{self.url} is no server of OpenAI's protocol ({type(error).__name__}).") from None
         if len(models) == 1:
             return models[0]
         found = f"serves several models: {', '.join(models)}" if models else "does not say what it serves"
-        raise ServerError(f"{self.url} {found}. Remedy: name one by --served_model.")
+        raise ServerError(f"{self.shown} {found}. Remedy: name one by --served_model.")
 
     def _tried(self, request: Callable[[], T], tries: int | None = None) -> T:
-        """Makes a request again while its failure may pass."""
-        for failures in range(1, (tries or self._tries) + 1):
+        """Makes a request again while its failure may pass; after silence once, for that is the longest wait."""
+        silences, most = 0, tries or self._tries
+        for failures in range(1, most + 1):
             try:
                 return request()
             except Exception as error:
-                last = failures == (tries or self._tries) or self._closing.is_set() or not _passing(error)
-                if last:
-                    raise _explained(error, self) from None
-                log.debug("%s: %s, trying again", self.url, type(error).__name__)
-                self._closing.wait(_wait(error, failures))
+                silences += silent(error)
+                if failures == most or silences > 1 or self._closing.is_set() or not passing(error):
+                    raise explained(error, self.shown, self.name) from None
+                if silent(error):
+                    log.warning("%s was silent for %.0f s; asking once more.", self.shown, _ANSWER_SECONDS)
+                self._closing.wait(pause(error, failures))
         raise AssertionError
 
 
-def _client(url: str, api_key: str | None) -> Any:
+def _client(parts: SplitResult, url: str, api_key: str | None) -> Any:
     try:
         import openai
     except ImportError:
@@ -197,66 +204,31 @@ def _client(url: str, api_key: str | None) -> Any:
             "asking a server needs the openai package. Remedy: pip install 'cxr-lightning[serve]'"
         ) from None
     # A proxy that the environment names is for the world outside, never for this machine.
-    http = openai.DefaultHttpxClient(trust_env=not is_loopback(urlsplit(url).hostname or ""))
+    http = openai.DefaultHttpxClient(
+        trust_env=not is_loopback(parts.hostname or ""),
+        follow_redirects=False,
+        auth=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
+    )
     return openai.OpenAI(
         base_url=url,
-        api_key=api_key or os.environ.get("CXR_API_KEY") or "none",
+        api_key=key(api_key) or "none",
         max_retries=0,
-        timeout=_ANSWER_SECONDS,
+        timeout=openai.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
         http_client=http,
     )
 
 
-def _base(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ServerError(f"{url} names no server. Remedy: give one such as http://127.0.0.1:8000")
-    return url.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
-
-
-def _passing(error: Exception) -> bool:
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in (408, 409, 425, 429) or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError)
-
-
-def _wait(error: Exception, failures: int) -> float:
-    """Returns how long to wait: as the server wishes, else twice as long each time."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
+def _split(url: str) -> SplitResult:
     try:
-        return min(max(float(headers.get("retry-after", "")), 0.0), _LONGEST_WAIT)
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        return min(0.5 * 2.0 ** (failures - 1), _LONGEST_WAIT)
-
-
-def _explained(error: Exception, remote: Remote) -> Exception:
-    import openai
-
-    url = remote.url
-    if isinstance(error, openai.APIConnectionError):
-        return ServerError(
-            f"no server answers at {url} ({error.__cause__ or error}). Remedy: start it, such as by cxr serve MODEL; "
-            "is it host and port that it printed?"
-        )
-    if not isinstance(error, openai.APIStatusError):
-        return error
-    said = f"it says {error.status_code}: {_said(error)}"
-    if error.status_code in (401, 403):
-        return ServerError(f"{url} lets nobody in without its key; {said}. Remedy: --api_key KEY, or CXR_API_KEY.")
-    unknown = error.status_code == 404 or "pinned to" in _said(error)
-    if unknown and remote.name:
-        return ServerError(
-            f"{url} does not serve {remote.name!r}; {said}. Remedy: leave out --served_model, or name what it serves."
-        )
-    return RefusedError(f"{url} refuses; {said}.")
-
-
-def _said(error: Any) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
-    text = body.get("message") or body.get("detail") or error.message
-    return " ".join(str(text).split())[:300].rstrip(".")
+        named = False
+    if not named:
+        raise ServerError(f"{shown(url)} names no server. Remedy: give one such as http://127.0.0.1:8000")
+    if parts.query or parts.fragment:
+        raise ServerError(f"{shown(url)}: nothing may follow a ? or #. Remedy: leave it out; a key is CXR_API_KEY.")
+    return parts
 
 
 def _until(pieces: queue.SimpleQueue[str | Exception | None], stop: threading.Event) -> Iterator[str]:

@@ -7,7 +7,6 @@ server that is not installed. It listens on this machine alone unless told.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cxr_lightning.serve.address import is_loopback
+from cxr_lightning.serve.address import is_loopback, key
 from cxr_lightning.serve.calling import how_to_call
 from cxr_lightning.serve.child import Child
 from cxr_lightning.serve.engine import Service, Wish, choose, launch, served_name
@@ -83,7 +82,7 @@ def serve(
     with _signals() as stop, tempfile.TemporaryDirectory(prefix="cxr-serve-") as scratch:
         service = Service(
             folder, served_name(folder, name), host, free_port(host, port), images, max_model_len,
-            api_key or os.environ.get("CXR_API_KEY"), handed_on,
+            key(api_key), handed_on,
         )  # fmt: skip
         started = launch(chosen, service, Path(scratch))
         label = "vLLM" if chosen.name.startswith("vllm") else "transformers serve"

@@ -52,6 +52,16 @@ def test_a_batch_that_does_not_fit_is_halved(local, films, monkeypatch):
     assert sizes == [3, 1, 2, 1, 1]
 
 
+def ended(pieces):
+    """Reads a stream to its end."""
+    told = []
+    while True:
+        try:
+            told.append(next(pieces))
+        except StopIteration as end:
+            return "".join(told), end.value
+
+
 def test_pieces_are_the_answer(local, films):
     dialogue = Dialogue((films[0],), (("user", "What is seen?"), ("assistant", "Lungs."), ("user", "And else?")))
     pieces = list(local.stream(dialogue, max_new_tokens=24, stop=threading.Event()))
@@ -64,7 +74,14 @@ def test_a_stopped_answer_ends(local, films):
     pieces = local.stream(Dialogue.ask(films[0]), max_new_tokens=1500, stop=stop)
     next(pieces)
     stop.set()
-    list(pieces)
+    assert ended(pieces)[1].finish == "stopped"
+
+
+def test_a_stream_tells_how_it_ended(local, films):
+    dialogue = Dialogue.ask(films[0])
+    for most in (3, 400):
+        expected = local.replies([dialogue], max_new_tokens=most)[0]
+        assert ended(local.stream(dialogue, max_new_tokens=most, stop=threading.Event()))[1] == expected
 
 
 def test_who_leaves_ends_the_answer(local, films):
