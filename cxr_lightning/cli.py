@@ -5,6 +5,7 @@ Nothing heavy is imported before a verb is chosen, so that `cxr --help` answers 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import logging
@@ -13,7 +14,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +120,7 @@ def run(args: Sequence[str]) -> int:
         return 0
     verb = VERBS.get(args[0])
     if verb is None:
-        print(f"cxr: there is no verb {args[0]!r}.\n\n{_help()}", file=sys.stderr)
+        print(f"{_help()}\n\ncxr: there is no verb {args[0]!r}.{_near(args[0], VERBS)}", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("httpx", "httpx2", "transformers", "DeepSpeed"):
@@ -153,6 +154,11 @@ def _underscored(args: Sequence[str]) -> list[str]:
         for name, sep, value in names
     ]
     return [*spelled, *args[own:]]
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {found[0]}?" if found else ""
 
 
 def _tell(verb: str, message: str) -> None:
@@ -195,6 +201,10 @@ def _call(name: str, verb: Verb, args: list[str]) -> None:
         return
     args, handed_on = divided(function, args)
     parser = parser_of(name, function)
+    options = [option for action in parser._actions for option in action.option_strings]
+    for word in (each.partition("=")[0] for each in args):
+        if word.startswith("--") and word not in options and (told := _near(word, options)):
+            parser.error(f"there is no option {word}.{told}")
     parsed = parser.instantiate(parser.parse_args(args))
     parsed.pop("config", None)
     several = _several(function)

@@ -53,3 +53,13 @@ def test_options_may_be_spelled_with_dashes():
     taken = ["x-y", "--max_shard_size", "5-GB", "--out=a-b", "--", "--served-model-name", "a-b"]
     assert _underscored(given) == taken
     assert _underscored([]) == []
+
+
+@pytest.mark.parametrize(("typed", "meant"), [(["exprot"], "export"), (["export", "run", "--uot", "m"], "--out")])
+def test_what_was_nearly_typed_is_named(typed, meant, capsys):
+    try:
+        status = run(typed)
+    except SystemExit as leaving:
+        status = leaving.code
+    assert status == 2
+    assert f"Did you mean {meant}?" in capsys.readouterr().err

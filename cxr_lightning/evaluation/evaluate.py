@@ -22,7 +22,7 @@ from cxr_lightning.evaluation.curves import read_curves
 from cxr_lightning.evaluation.metrics import SCORES, VARIANTS, measure, score_in, verdict
 from cxr_lightning.evaluation.page import SCORE_NAMES, StudyCard, write_page
 from cxr_lightning.evaluation.predictions import record_answers
-from cxr_lightning.shards.index import read_index
+from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.study import Split
 
 if TYPE_CHECKING:
@@ -80,11 +80,23 @@ def evaluate(
         "shards": index.fingerprint,
         **measure(cases, texts, draws=draws, seed=seed),
     }
-    metrics["verdict"] = verdict(metrics)
+    seen = (
+        "These studies were trained on: it is memory that is scored, not skill. " if _seen(model, index, split) else ""
+    )
+    metrics["verdict"] = seen + verdict(metrics)
     _write_json(out / "metrics.json", metrics)
     write_page(out, _studies(cases, texts), metrics, curves)
     titles = {name: title for name, (title, _) in SCORE_NAMES.items()}
     _print(metrics, out, carded=note_in_card(model, metrics, titles))
+
+
+def _seen(model: Path, index: ShardIndex, split: Split) -> bool:
+    """Returns whether a model's provenance says that it was trained on a split of these shards."""
+    try:
+        trained_on = json.loads((model / "provenance.json").read_text())["data"]["fingerprint"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return split == "train" and trained_on == index.fingerprint
 
 
 def _require_positive(**options: int | None) -> None:

@@ -105,7 +105,7 @@ def _onward(out: Path, findings: list[Finding], *, text_only: bool, adapter: boo
         if server.serves:
             yield f"Serve it: {server.command}"
         elif server.why:
-            yield f"Not by {server.name}: {server.why}"
+            yield f"Not by {server.name} itself: {server.why}"
     if text_only:
         yield f"Show it images: --model.source.language {out}"
     elif not adapter:

@@ -70,7 +70,10 @@ def aside(out: Path) -> Iterator[Path]:
         NoRoomError: If the disk was full.
     """
     made = [parent for parent in out.parents if not parent.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportExistsError(f"{out}: {error.strerror}. Remedy: name another --out.") from error
     try:
         with _alone(out):
             _sweep(out)

@@ -131,6 +131,10 @@ def test_the_scores_are_written_into_the_models_card(shards: Path, model: Path, 
     found = json.loads((tmp_path / "out4" / "metrics.json").read_text())
     assert "ROUGE-L" in card
     assert found["verdict"] in card
+    assert "trained on" not in found["verdict"]
+    (folder / "provenance.json").write_text(json.dumps({"data": {"fingerprint": found["shards"]}}))
+    evaluate(folder, shards, out=tmp_path / "seen", split="train", workers=1, limit=3, max_tokens=2, draws=20)
+    assert "These studies were trained on" in (folder / "README.md").read_text()
 
 
 def test_command_line_parses(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,7 +118,7 @@ def test_complete_models_are_judged_by_what_vllm_has(parts, tmp_path, family):
         ("config.json", {"text_config__architectures": ["BartForCausalLM"]}, "BartForCausalLM is not known"),
         ("config.json", {"text_config__vocab_size": 9}, "text_config.vocab_size says 9"),
         ("config.json", {"text_config__hidden_size": 64}, "linear_1.weight is 48 x 32, and has to be 64 x 32"),
-        ("config.json", {"projector_hidden_act": "linear"}, "the identity, which vLLM has not"),
+        ("config.json", {"projector_hidden_act": "linear"}, "it is the identity, and vLLM"),
         ("config.json", {"image_token_index": 3}, "the processor writes <image>"),
         ("config.json", {"image_token_index": 9999}, "token 9999 is none that was added to the tokenizer"),
         ("config.json", {"image_token_index": None}, "config.json has neither image_token_index"),

@@ -139,5 +139,5 @@ def _activation(folder: Folder) -> Finding:
     if found == "linear":
         remedy = "train with --model.source.projector mlp: a linear one fits where the language model is twice as wide "
         remedy += f"as the tower; or {_BACKEND}"
-        return Finding(what, "the identity, which vLLM has not", False, remedy, "own")
+        return Finding(what, "no: it is the identity, and vLLM's own Llava has none", False, remedy, "own")
     return finding(what, None if found in ACTIVATIONS else f"{found} is not known", found, _BACKEND, "own")
