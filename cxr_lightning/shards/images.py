@@ -8,6 +8,7 @@ an image is the model family's business.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,8 @@ def load_gray(source: Path | bytes, most_pixels: int = MOST_PIXELS) -> Gray:
         ImageError: The file is missing, damaged, too large, or no image of these kinds.
     """
     try:
+        if isinstance(source, Path) and source.exists() and not source.is_file():
+            raise ImageError("it cannot be read: a folder, a pipe or a device")  # which may never end
         data = source if isinstance(source, bytes) else source.read_bytes()
     except FileNotFoundError:
         raise ImageError("there is no such file") from None
@@ -189,6 +192,14 @@ def _load_picture(data: bytes, most_pixels: int) -> Gray:
         raise ImageError("not a PNG, JPEG or DICOM file") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"damaged or cut off ({error})") from None
+    except (
+        TypeError,
+        LookupError,
+        ArithmeticError,
+        AttributeError,
+        struct.error,
+    ) as error:  # damaged EXIF, each its own
+        raise ImageError(f"damaged ({type(error).__name__})") from None
 
 
 def _to_gray(image: Image.Image) -> Gray:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from cxr_lightning.shards.dicom import other_than_chest
 from cxr_lightning.shards.images import ImageError, load_gray
 
 pydicom = pytest.importorskip("pydicom")
@@ -145,3 +147,82 @@ def test_values_at_full_depth_and_their_ends_show_what_a_reader_sees(elements):
     shown = ((frame.values - frame.low) / (frame.high - frame.low)).clip(0, 1) * 255
     assert np.abs((255 - shown) - frame.gray).max() <= 1
     assert (frame.negative, frame.bits, frame.position, frame.part) == (True, 12, "LL", "")
+
+
+def compressed(rows: int, columns: int, format: str, **elements: Any) -> bytes:
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((rows, columns), np.uint8)).save(buffer, format)
+    settings = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": encapsulate([buffer.getvalue()])}
+    data = pydicom.dcmread(io.BytesIO(dicom(np.zeros((64, 64), np.uint16), **{**settings, **elements})))
+    data.file_meta.TransferSyntaxUID = JPEG2000Lossless if format == "JPEG2000" else JPEGBaseline8Bit
+    data["PixelData"].is_undefined_length = True
+    buffer = io.BytesIO()
+    data.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("format", ["JPEG2000", "JPEG"])
+def test_compressed_pixels_that_are_larger_than_the_header_says_are_not_decoded(format, monkeypatch):
+    assert load_gray(compressed(64, 64, format)).shape == (64, 64)
+    monkeypatch.setattr("cxr_lightning.shards.dicom._stored", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match="128 x 96, and a header that says 64 x 64"):
+        load_gray(compressed(96, 128, format))
+    with pytest.raises(ImageError, match="more than the 5,000"):
+        load_gray(compressed(96, 128, format, Rows=50, Columns=50), most_pixels=5000)
+
+
+def test_deflated_files_are_not_inflated():
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    data = pydicom.dcmread(io.BytesIO(dicom(BodyPartExamined="HAND")))
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    buffer = io.BytesIO()
+    data.save_as(buffer, enforce_file_format=True)
+    assert other_than_chest(buffer.getvalue()) is None
+    with pytest.raises(ImageError, match="dcmconv"):
+        load_gray(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("elements", "said"),
+    [
+        ({"PixelData": VALUES.tobytes() * 3}, "3 frames|unreadable"),
+        ({"RescaleSlope": "NaN", "RescaleIntercept": "0"}, "RescaleSlope is no number"),
+        ({"RescaleSlope": "1", "RescaleIntercept": "inf"}, "RescaleIntercept is no number"),
+        ({"PresentationIntentType": "FOR PROCESSING"}, "FOR PRESENTATION"),
+        ({"BitsStored": 0}, "0 bits stored of 16"),
+        ({"PhotometricInterpretation": "Secret^Person"}, r"colours \(something else\)"),
+    ],
+)
+def test_what_would_be_shown_wrongly_is_refused(elements, said):
+    with pytest.raises(ImageError, match=said) as refused:
+        load_gray(dicom(**elements))
+    assert "Secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "part", ["TORAX", "TÓRAX", "TORACE", "POUMON", "BRUST", "CXR", "PULMON", "LUNG", "Chest 2 View"]
+)
+def test_a_chest_is_a_chest_in_any_language(part):
+    assert other_than_chest(dicom(SpecificCharacterSet="ISO_IR 192", BodyPartExamined=part)) is None
+
+
+def test_padding_is_a_stored_value_or_a_range_of_them():
+    values = np.tile(np.arange(3000, 3064, dtype=np.uint16), (64, 1))
+    values[:8], values[8:16] = 0, 5
+    told = {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 5, "RescaleSlope": "1", "RescaleIntercept": "-1024"}
+    gray = load_gray(dicom(values, **told))
+    assert gray[20].min() == 0
+    assert gray[20].max() == 255
+    assert not gray[:16].any()
+
+
+def test_nothing_of_a_header_is_logged(caplog, capfd):
+    caplog.set_level("DEBUG")
+    data = dicom(PatientID="x").replace(b"CS\x0c\x00MONOCHROME2 ", b"CS\x0c\x00Secret^Name ")
+    with pytest.raises(ImageError):
+        load_gray(data)
+    assert "Secret" not in caplog.text + "".join(capfd.readouterr())

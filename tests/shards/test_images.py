@@ -112,3 +112,18 @@ def test_the_real_radiographs_load():
     loaded = [load_gray(path) for path in sorted((Path(REAL or "") / "open" / "images").iterdir())]
     assert len(loaded) > 80
     assert all(gray.std() > 5 for gray in loaded)
+
+
+def test_damaged_exif_is_an_image_that_cannot_be_used(monkeypatch):
+    def damaged(image):
+        raise TypeError("a tag of another type")
+
+    monkeypatch.setattr("cxr_lightning.shards.images.ImageOps.exif_transpose", damaged)
+    with pytest.raises(ImageError, match="damaged"):
+        load_gray(encode(np.zeros((8, 8), np.uint8), "png"))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="a pipe"):
+        load_gray(tmp_path / "a.png")
