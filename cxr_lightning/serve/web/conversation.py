@@ -1,7 +1,7 @@
 """Questions and answers about one study, as the page shows them and as a model is told them.
 
-An answer that was stopped counts as what was said so far; a question that got none, or an error, is shown but not told
-to the model again.
+An answer that was stopped or cut off counts as what was said so far; one that failed is shown and never told to the
+model. Neither is what was said about other films than those that it is shown now: they may be another patient's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cxr_lightning.serve.dialogue import Dialogue, Speaker
 from cxr_lightning.serve.web.film import Place
 from cxr_lightning.shards.images import Gray
 
-Ended = Literal["", "stopped", "failed"]
+Ended = Literal["", "stopped", "cut", "failed"]
 
 
 @dataclass
@@ -22,17 +22,23 @@ class Exchange:
 
     Attributes:
         question: What was asked.
+        films: Where the films stood that the model was shown.
+        about: Which films those were.
+        warnings: What their files say against asking about them.
         answer: What was answered so far.
         ended: How the answer ended, if not by itself.
-        error: Why there is none, for people.
-        films: Which films the model was shown.
+        error: Why there is none, or no more of it, for people.
+        tokens: After how many tokens it was cut off.
     """
 
     question: str
     films: tuple[Place, ...]
+    about: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     answer: str = ""
     ended: Ended = ""
     error: str = ""
+    tokens: int = 0
 
 
 @dataclass
@@ -46,16 +52,16 @@ class Conversation:
     exchanges: list[Exchange] = field(default_factory=list)
 
     def dialogue(self, films: tuple[Gray, ...]) -> Dialogue:
-        """Returns what the model is told: the films, what was answered, and the last question.
+        """Returns what the model is told: the films, what was answered about exactly these, and the last question.
 
         Args:
             films: What it is shown.
         """
-        turns: list[tuple[Speaker, str]] = []
+        last, turns = self.exchanges[-1], list[tuple[Speaker, str]]()
         for each in self.exchanges[:-1]:
-            if each.answer.strip():
+            if each.about == last.about and each.ended != "failed" and each.answer.strip():
                 turns += [("user", each.question), ("assistant", each.answer)]
-        return Dialogue(films, (*turns, ("user", self.exchanges[-1].question)))
+        return Dialogue(films, (*turns, ("user", last.question)))
 
     def shown(self) -> list[dict[str, Any]]:
         """Returns the exchanges for the page."""

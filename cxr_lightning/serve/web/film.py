@@ -2,13 +2,17 @@
 
 The model reads 8 bits, made as everywhere else. The viewer gets the values at their full depth, as unsigned 16-bit
 integers with the line that makes them the file's own numbers again, so that window and level lose nothing. Of a DICOM
-header only the depth, the window and the view are kept, and nothing of it but those is sent to the browser.
+header only the depth, the window and the view are kept, and nothing of it but those is sent to the browser, and a
+body part that is no chest.
 """
 
 from __future__ import annotations
 
+import functools
 import gzip
-from dataclasses import dataclass
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +23,8 @@ from cxr_lightning.shards.images import MOST_PIXELS, Gray, ImageError, load_gray
 
 Place = Literal["frontal", "lateral"]
 PLACES: tuple[Place, ...] = ("frontal", "lateral")
+
+_SALT = secrets.token_bytes(16)  # a name tells nothing to who holds the same film
 
 _LATERAL = ("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT")
 _FRONTAL = ("PA", "AP", "FRONTAL")
@@ -38,6 +44,7 @@ class Film:
         negative: Whether low numbers are shown bright.
         bits: Depth of the file.
         position: The view that the file names, if it does.
+        warning: What the file says against asking about it, such as another body part.
     """
 
     gray: Gray
@@ -49,6 +56,15 @@ class Film:
     negative: bool
     bits: int
     position: Place | None
+    warning: str = ""
+
+    @functools.cached_property
+    def name(self) -> str:
+        """Tells films apart: the same for what a model reads the same."""
+        shape = repr(self.gray.shape).encode()
+        return hashlib.blake2b(
+            np.ascontiguousarray(self.gray).data, digest_size=12, salt=_SALT, person=shape[:16]
+        ).hexdigest()
 
     @property
     def bytes(self) -> int:
@@ -58,23 +74,32 @@ class Film:
     def described(self) -> dict[str, Any]:
         """Returns what the viewer needs beside the values."""
         height, width = self.gray.shape
-        own = {name: getattr(self, name) for name in ("base", "step", "low", "high", "negative", "bits")}
+        own = {
+            name: getattr(self, name) for name in ("base", "step", "low", "high", "negative", "bits", "name", "warning")
+        }
         return {"width": width, "height": height, **own}
 
 
-def read_film(data: bytes, most_pixels: int = MOST_PIXELS) -> Film:
+def read_film(data: bytes, most_pixels: int = MOST_PIXELS, *, any_body_part: bool = False) -> Film:
     """Read an uploaded file by its content; what it is called does not matter.
 
     Args:
         data: The file's content.
         most_pixels: Refuse larger images, before decoding them.
+        any_body_part: Take a DICOM file that says it shows something else than a chest, and say so on the film.
 
     Raises:
         ImageError: It is no radiograph of a chest that can be read; the message says why.
     """
     other = other_than_chest(data)
+    if other is not None and any_body_part:
+        return replace(_read(data, most_pixels), warning=other)
     if other is not None:  # the model would answer about it all the same, and fluently
         raise ImageError(other)
+    return _read(data, most_pixels)
+
+
+def _read(data: bytes, most_pixels: int) -> Film:
     if data[128:132] == b"DICM":
         return _of_frame(read_frame(data, most_pixels))
     gray = load_gray(data, most_pixels)

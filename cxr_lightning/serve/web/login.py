@@ -80,11 +80,14 @@ def read_login(file: Path | None) -> Login:
         told = os.environ.get(VARIABLE, "")
         return Login(_users(told, VARIABLE) if told else {})
     try:
-        mode, text = file.stat().st_mode, file.read_text()
+        # Some editors begin a file with a mark of its encoding, which is no part of the first name.
+        mode, text = file.stat().st_mode, file.read_text("utf-8-sig")
     except OSError as error:
         raise LoginError(
             f"{file} cannot be read ({error.strerror}). Remedy: name a file with a line user:password each."
         ) from None
+    except UnicodeDecodeError:
+        raise LoginError(f"{file} is not text in UTF-8. Remedy: save it so.") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise LoginError(f"{file} holds passwords and is open to others. Remedy: chmod 600 {file}")
     return Login(_users(text, str(file)))

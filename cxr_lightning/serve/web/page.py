@@ -11,14 +11,15 @@ import asyncio
 import importlib.resources
 import threading
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from cxr_lightning.serve.dialogue import QUESTION, Responder
-from cxr_lightning.serve.web.conversation import Exchange
-from cxr_lightning.serve.web.session import FORGOTTEN, PageRefusal, Session, Sessions
+from cxr_lightning.serve.web.gate import owner_of
+from cxr_lightning.serve.web.session import FORGOTTEN, Asked, PageRefusal, Session
+from cxr_lightning.serve.web.sessions import Sessions
 from cxr_lightning.serve.web.turnstile import Turnstile
 
 SUGGESTED = (
@@ -66,66 +67,103 @@ class Desk:
             refused: Why what was asked for is not done.
             ahead: How many wait before it.
         """
+        numbers = {"study": session.study, "number": session.number, "ahead": ahead}
         exchanges = session.conversation.shown()
-        return {"key": session.key, "phase": session.phase, "exchanges": exchanges, "refused": refused, "ahead": ahead}
+        return {"key": session.key, "phase": session.phase, "exchanges": exchanges, "refused": refused, **numbers}
 
-    async def ask(self, key: str, asked: Mapping[str, Any], *, again: bool) -> AsyncIterator[dict[str, Any]]:
+    async def ask(self, session: Session, told: Mapping[str, Any], *, again: bool) -> AsyncIterator[dict[str, Any]]:
         """Asks, and yields what the page shows while the answer is written.
 
         Args:
-            key: The session's.
-            asked: `question`, and whether the model is shown the `lateral` film.
+            session: Who asks.
+            told: `question`, whether the model is shown the `lateral` film, the question's `number` and the `study`'s.
             again: Ask the last question again instead.
         """
-        session = self.sessions.find(key)
-        if session is None:
-            yield GONE
-            return
+        numbers = {name: _number(told, name) for name in ("number", "study")}
         try:
-            exchange = session.ask(str(asked.get("question", "")), lateral=bool(asked.get("lateral")), again=again)
+            asked = session.ask(
+                str(told.get("question", "")), lateral=bool(told.get("lateral")), again=again, **numbers
+            )
         except PageRefusal as error:
             yield self.shown(session, refused=str(error))
             return
-        stop = session.stop
-        writer = threading.Thread(target=self._write, args=(session, exchange), daemon=True, name="answer")
+        writer = threading.Thread(target=self._write, args=(session, asked), daemon=True, name="answer")
         writer.start()
         try:
             before: tuple[Any, ...] = ()
             while writer.is_alive():
-                ahead = self.turnstile.ahead(exchange)
-                now = (exchange.answer, session.phase, ahead)
+                ahead = self.turnstile.ahead(asked)
+                now = (asked.exchange.answer, asked.phase, ahead)
                 if now != before:
                     yield self.shown(session, ahead=ahead)
                 before = now
                 await asyncio.sleep(_LOOK_SECONDS)
             yield self.shown(session)
         finally:  # also when the browser is gone in the middle
-            stop.set()
+            asked.stop.set()
 
-    def stop(self, key: str) -> None:
-        """Ends the answer that is being written.
+    def _write(self, session: Session, asked: Asked) -> None:
+        session.answer(asked, self.responder, self.turnstile, max_new_tokens=self.max_new_tokens)
 
-        Args:
-            key: The session's.
-        """
-        session = self.sessions.find(key)
+
+@dataclass(frozen=True)
+class Acts:
+    """What the page's buttons do. Whose page it is, Gradio tells by the request and by the key that it keeps.
+
+    Attributes:
+        desk: What they work with.
+        tabs: Gradio's name of an open page: the key of its session.
+    """
+
+    desk: Desk
+    tabs: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, request: gr.Request) -> tuple[str, dict[str, Any]]:
+        """Begins a session."""
+        session = self.desk.sessions.begin(_owner(request))
+        self.tabs[str(request.session_hash)] = session.key
+        return session.key, self.desk.shown(session)
+
+    async def ask(self, request: gr.Request, event: gr.EventData, key: str) -> AsyncIterator[dict[str, Any]]:
+        """Asks a question."""
+        async for shown in self._asked(request, event, key, again=False):
+            yield shown
+
+    async def again(self, request: gr.Request, event: gr.EventData, key: str) -> AsyncIterator[dict[str, Any]]:
+        """Asks the last question again."""
+        async for shown in self._asked(request, event, key, again=True):
+            yield shown
+
+    async def _asked(
+        self, request: gr.Request, event: gr.EventData, key: str, *, again: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        session = self._session(request, key)
+        if session is None:
+            yield GONE
+            return
+        async for shown in self.desk.ask(session, _told(event), again=again):
+            yield shown
+
+    def stop(self, request: gr.Request, event: gr.EventData, key: str) -> None:
+        """Ends the answer that is being written."""
+        session = self._session(request, key)
         if session is not None:
-            session.stop.set()
+            session.stop(_number(_told(event), "number"))
 
-    def clear(self, key: str) -> dict[str, Any]:
-        """Forgets films and conversation, and returns what the page shows then.
-
-        Args:
-            key: The session's.
-        """
-        session = self.sessions.find(key)
+    def clear(self, request: gr.Request, event: gr.EventData, key: str) -> dict[str, Any]:
+        """Forgets films and conversation."""
+        session = self._session(request, key)
         if session is None:
             return GONE
-        session.clear()
-        return self.shown(session)
+        session.clear(_number(_told(event), "study"))
+        return self.desk.shown(session)
 
-    def _write(self, session: Session, exchange: Exchange) -> None:
-        session.answer(exchange, self.responder, self.turnstile, max_new_tokens=self.max_new_tokens)
+    def end(self, request: gr.Request) -> None:
+        """Forgets the session of a page that is closed."""
+        self.desk.sessions.end(self.tabs.pop(str(request.session_hash), ""), _owner(request))
+
+    def _session(self, request: gr.Request, key: str) -> Session | None:
+        return self.desk.sessions.find(key, _owner(request))
 
 
 def build(desk: Desk) -> gr.Blocks:
@@ -134,26 +172,9 @@ def build(desk: Desk) -> gr.Blocks:
     Args:
         desk: What it works with.
     """
-
-    def begin(request: gr.Request) -> tuple[str, dict[str, Any]]:
-        session = desk.sessions.begin()
-        tabs[str(request.session_hash)] = session.key
-        return session.key, desk.shown(session)
-
-    async def ask(event: gr.EventData, key: str) -> AsyncIterator[dict[str, Any]]:
-        async for shown in desk.ask(key, event._data, again=False):
-            yield shown
-
-    async def again(event: gr.EventData, key: str) -> AsyncIterator[dict[str, Any]]:
-        async for shown in desk.ask(key, event._data, again=True):
-            yield shown
-
-    def end(request: gr.Request) -> None:
-        desk.sessions.end(tabs.pop(str(request.session_hash), ""))
-
-    tabs: dict[str, str] = {}  # Gradio's name of an open page: the key of its session
+    acts = Acts(desk)
     own = {"model": desk.responder.name, "where": desk.where, "suggested": list(SUGGESTED), "login": desk.login}
-    own["lateral"] = desk.lateral
+    own |= {"lateral": desk.lateral, "size": desk.responder.image_size}
     with gr.Blocks(title=f"{desk.responder.name} · cxr_lightning", analytics_enabled=False) as blocks:
         key = gr.State("")
         page = gr.HTML(
@@ -165,13 +186,27 @@ def build(desk: Desk) -> gr.Blocks:
             own=own,
         )
         private = {"show_progress": "hidden", "api_visibility": "private"}
-        blocks.load(begin, None, [key, page], **private)
-        page.ask(ask, key, page, concurrency_limit=None, **private)
-        page.again(again, key, page, concurrency_limit=None, **private)
-        page.stop(desk.stop, key, None, concurrency_limit=None, **private)
-        page.clear(desk.clear, key, page, concurrency_limit=None, **private)
-        blocks.unload(end)
+        blocks.load(acts.begin, None, [key, page], **private)
+        page.ask(acts.ask, key, page, concurrency_limit=None, **private)
+        page.again(acts.again, key, page, concurrency_limit=None, **private)
+        page.stop(acts.stop, key, None, concurrency_limit=None, **private)
+        page.clear(acts.clear, key, page, concurrency_limit=None, **private)
+        blocks.unload(acts.end)
     return blocks
+
+
+def _owner(request: gr.Request) -> str:
+    return owner_of(request.request.scope) if request.request else ""
+
+
+def _told(event: gr.EventData) -> dict[str, Any]:
+    return event._data if isinstance(event._data, dict) else {}
+
+
+def _number(told: Mapping[str, Any], name: str) -> int | None:
+    """Returns a whole number that the page told, if it did."""
+    number = told.get(name)
+    return number if isinstance(number, int) else None
 
 
 def _script() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import signal
 import socket
@@ -15,17 +14,17 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from cxr_lightning.serve.address import is_loopback
 from cxr_lightning.serve.dialogue import Responder
 from cxr_lightning.serve.opening import is_url, open_responder
 from cxr_lightning.serve.web.login import VARIABLE, Login, read_login
-from cxr_lightning.serve.web.session import Sessions
+from cxr_lightning.serve.web.sessions import Sessions
 from cxr_lightning.serve.web.turnstile import Turnstile
 
 _FEW = 4
 """Questions that a server is asked at once, when not said: it batches them itself."""
 
 _TRIES = 3
-_KEY = "CXR_API_KEY"
 
 
 class WebError(ValueError):
@@ -45,6 +44,7 @@ def web(
     max_new_tokens: int = 256,
     at_once: int | None = None,
     lateral: bool = False,
+    image_size: int | None = None,
 ) -> None:
     """Open a page where a radiologist looks at films and asks a model about them.
 
@@ -64,7 +64,14 @@ def web(
         at_once: Questions answered at the same time; by default 1 of a folder and 4 of a server. Others wait in line.
         lateral: Show the model lateral films too, for one that was taught pairs; visitors can change it. One that was
             taught a single film an answer, as `cxr pack` teaches, is misled by a second.
+        image_size: Longest side in pixels of the films that a server is sent, best what its model learned from; by
+            default they are sent whole. A folder knows it by itself.
     """
+    if image_size is not None and (image_size < 1 or not is_url(model)):
+        raise WebError(
+            f"--image_size {image_size} is for a server's films, in pixels. Remedy: leave it out for a folder, which "
+            "knows what its model learned from."
+        )
     login = read_login(auth)
     _refuse_strangers(host, port, login, open_to_all=open_to_all)
     if root_path and not root_path.startswith("/"):
@@ -74,14 +81,17 @@ def web(
     with _listen(host, port) as listener, tempfile.TemporaryDirectory(prefix="cxr-web-") as private:
         signal.signal(signal.SIGTERM, _leave)  # which would else kill at once, and leave the folder
         _quiet_gradio(private)
-        responder = _open(model, device, served_model)
+        # Someone waits: a server that is gone is said within seconds, and asking again is a button.
+        responder = open_responder(model, device=device, served_model=served_model, image_size=image_size, tries=_TRIES)
         try:
             places = at_once or (_FEW if is_url(model) else 1)
             where = _shown(model) if is_url(model) else "on this page's own machine"
             # Behind a proxy it has another name; then a login's cookie, bound to that name, keeps other pages out.
-            local = _is_loopback(host) and not (root_path or login)
-            more = {"lateral": lateral, "loopback": local}
-            app = _page(responder, where, places, max_new_tokens, login, root_path, **more)
+            local = is_loopback(host) and not (root_path or login)
+            app = _page(
+                responder, where, places, max_new_tokens,
+                login=login, root_path=root_path, lateral=lateral, loopback=local,
+            )  # fmt: skip
             _tell(listener, host, root_path, login)
             _serve(app, listener)
         finally:
@@ -89,7 +99,7 @@ def web(
 
 
 def _refuse_strangers(host: str, port: int, login: Login, *, open_to_all: bool) -> None:
-    if _is_loopback(host) or login or open_to_all:
+    if is_loopback(host) or login or open_to_all:
         return
     raise WebError(
         f"--host {host} can be reached by others, and nobody would be asked who they are. Remedy: --auth FILE with a "
@@ -99,25 +109,17 @@ def _refuse_strangers(host: str, port: int, login: Login, *, open_to_all: bool) 
 
 
 def _page(
-    responder: Responder, where: str, places: int, max_new_tokens: int, login: Login, root_path: str, **more: bool
-) -> Any:
+    responder: Responder, where: str, places: int, max_new_tokens: int, *, login: Login, root_path: str, lateral: bool,
+    loopback: bool,
+) -> Any:  # fmt: skip
     """Imports the page, and Gradio with it, now that its switches are set."""
     try:
         from cxr_lightning.serve.web.page import Desk
         from cxr_lightning.serve.web.server import application
     except ImportError as error:
         raise WebError(f"the page needs {error.name}. Remedy: pip install 'cxr-lightning[web]'") from None
-    desk = Desk(responder, where, Sessions(), Turnstile(places), max_new_tokens, bool(login), more["lateral"])
-    return application(desk, login=login, root_path=root_path, loopback=more["loopback"])
-
-
-def _open(model: str, device: str | None, served_model: str | None) -> Responder:
-    if not is_url(model):
-        return open_responder(model, device=device)
-    from cxr_lightning.serve.remote import Remote
-
-    # Someone waits: a server that is gone is said within seconds, and asking again is a button.
-    return Remote(model, model=served_model, api_key=os.environ.get(_KEY), tries=_TRIES)
+    desk = Desk(responder, where, Sessions(), Turnstile(places), max_new_tokens, bool(login), lateral)
+    return application(desk, login=login, root_path=root_path, loopback=loopback)
 
 
 def _shown(url: str) -> str:
@@ -128,13 +130,6 @@ def _shown(url: str) -> str:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

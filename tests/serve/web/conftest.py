@@ -92,7 +92,7 @@ def served(responder: Any, **more: Any) -> Iterator[str]:
     from cxr_lightning.serve.web.login import Login
     from cxr_lightning.serve.web.page import Desk
     from cxr_lightning.serve.web.server import application
-    from cxr_lightning.serve.web.session import Sessions
+    from cxr_lightning.serve.web.sessions import Sessions
     from cxr_lightning.serve.web.turnstile import Turnstile
 
     desk = Desk(responder, "on this page's own machine", Sessions(), Turnstile(1), 24, False)

@@ -68,5 +68,7 @@ def test_nothing_of_the_header_goes_to_the_browser():
 def test_what_is_no_chest_radiograph_is_refused(element, why):
     from tests.shards.test_dicom import dicom
 
+    content = dicom(**{element: why})
     with pytest.raises(ImageError, match=why):
-        read_film(dicom(**{element: why}))
+        read_film(content)
+    assert why in read_film(content, any_body_part=True).described()["warning"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import httpx
@@ -30,8 +31,6 @@ async def statuses(http: httpx.AsyncClient, *paths: str, method: str = "GET") ->
 
 
 def run(coroutine):
-    import asyncio
-
     return asyncio.run(coroutine)
 
 
@@ -78,6 +77,41 @@ def test_who_is_not_in_sees_the_login_alone(monkeypatch):
     run(visit())
 
 
+def test_wrong_passwords_keep_nobody_else_out(monkeypatch):
+    monkeypatch.setattr("cxr_lightning.serve.web.gate._WRONG_SECONDS", 60.0)
+
+    async def visit() -> None:
+        http = client(Login({"anna": "right"}))
+        wrong = [asyncio.create_task(http.post("/login", data={"name": "eve", "password": "x"})) for _ in range(8)]
+        done, _ = await asyncio.wait(wrong, timeout=1.0)
+        assert [task.result().status_code for task in done] == [429] * 3
+        async with asyncio.timeout(10):
+            assert (await http.post("/login", data={"name": "anna", "password": "right"})).status_code == 303
+        for task in wrong:
+            task.cancel()
+
+    run(visit())
+
+
+def test_an_open_page_is_its_logins_alone_and_bodies_are_short():
+    async def visit() -> None:
+        login = Login({"anna": "a", "ben": "b"})
+        gate = Gate(inside, login=login, root_path="", loopback=True)
+        anna, ben = (
+            httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://localhost") for _ in range(2)
+        )
+        for http, data in ((anna, {"name": "anna", "password": "a"}), (ben, {"name": "ben", "password": "b"})):
+            await http.post("/login", data=data)
+        join, paths = "/gradio_api/queue/join", ("queue/data?session_hash=tab", "heartbeat/tab")
+        assert (await anna.post(join, json={"session_hash": "tab"})).status_code == 200
+        assert (await ben.post(join, json={"session_hash": "tab"})).status_code == 403
+        assert await statuses(anna, *(f"/gradio_api/{path}" for path in paths)) == [200, 200]
+        assert await statuses(ben, *(f"/gradio_api/{path}" for path in paths)) == [403, 403]
+        assert (await anna.post(join, content=b'{"data": "' + b"x" * (1 << 18))).status_code == 413
+
+    run(visit())
+
+
 @pytest.mark.parametrize("path", ["/cxr/films/frontal", "/films/frontal"])
 def test_a_proxys_prefix_may_be_there_or_not(path):
     http = client(root_path="/cxr", loopback=False)
@@ -88,7 +122,7 @@ def test_a_proxys_prefix_may_be_there_or_not(path):
 
 def test_names_and_passwords_come_from_a_private_file_or_the_environment(tmp_path, monkeypatch):
     file = tmp_path / "passwords"
-    file.write_text("# readers\nanna:a:b\n\n")
+    file.write_bytes(b"\xef\xbb\xbfanna:a:b\r\n# readers\n\n")  # as an editor on Windows saves it
     file.chmod(0o644)
     with pytest.raises(LoginError, match="chmod 600"):
         read_login(file)
@@ -116,11 +150,6 @@ def test_others_are_let_in_only_by_name_or_by_word():
         web("no/such/model", host="0.0.0.0")
 
 
-@pytest.mark.parametrize(("host", "own"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
-def test_what_is_this_machine_alone(host, own):
-    assert verb._is_loopback(host) == own
-
-
 def test_a_taken_port_is_said_before_the_model_is_loaded():
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(WebError, match="--port 0"):
         web("no/such/model", port=taken.getsockname()[1])
@@ -129,6 +158,11 @@ def test_a_taken_port_is_said_before_the_model_is_loaded():
 def test_a_path_of_a_proxy_begins_with_a_slash():
     with pytest.raises(WebError, match="such as /cxr"):
         web("no/such/model", root_path="cxr")
+
+
+def test_a_folders_size_of_films_is_its_own():
+    with pytest.raises(WebError, match="leave it out"):
+        web("no/such/model", image_size=512)
 
 
 def test_where_a_server_is_is_shown_without_passwords():

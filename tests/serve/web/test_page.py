@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import pytest
 
-from cxr_lightning.serve.dialogue import Dialogue, Responder
+from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
 from cxr_lightning.serve.local import Local
 from cxr_lightning.serve.web.film import read_film
 from tests.fitting import ROOT, environment
@@ -44,15 +44,19 @@ class Held(Responder):
     """The real model, that can be held after its first word."""
 
     def __init__(self, local: Local) -> None:
-        self.local, self.name = local, local.name
+        self.local, self.name, self.image_size = local, local.name, local.image_size
         self.asked: list[Dialogue] = []
         self.go = threading.Event()
         self.go.set()
 
-    def stream(self, dialogue, *, max_new_tokens, stop) -> Iterator[str]:
+    def stream(self, dialogue, *, max_new_tokens, stop) -> Generator[str, None, Reply]:
         self.asked.append(dialogue)
-        for piece in self.local.stream(dialogue, max_new_tokens=max_new_tokens, stop=stop):
-            yield piece
+        pieces = self.local.stream(dialogue, max_new_tokens=max_new_tokens, stop=stop)
+        while True:
+            try:
+                yield next(pieces)
+            except StopIteration as end:
+                return end.value
             while not (self.go.wait(0.02) or stop.is_set()):
                 pass
 
@@ -206,7 +210,38 @@ def test_bad_files_are_told_in_words_and_the_page_goes_on(url, visit, films):
         assert fault.startswith(f"{name} was not opened.")
         assert why in fault
         assert "PNG, JPEG or DICOM" in fault
-    visitor.bring(("film.png", png(films[0])))
+    visitor.page.get_by_role("button", name="Open it all the same").click()
+    visitor.page.locator(".pane .warned", has_text="HAND, not chest").wait_for()
+
+
+def test_another_film_is_another_conversation_and_one_on_its_way_is_called_off(url, visit, held, films):
+    visitor = visit(url)
+    page, line = visitor.page, visitor.page.locator(".change:visible")
+    visitor.bring(("A.png", png(films[0])))
+    visitor.ask("What is seen?")
+    assert line.count() == 0
+    page.locator("[data-pane=frontal] [title=Remove]").click()
+    page.wait_for_function("!document.querySelector('.pane canvas')")
+    visitor.bring(("B.png", png(films[1])))
+    assert line.count() == 1
+    visitor.ask("Why?")
+    assert [turn[1] for turn in held.asked[-1].turns] == ["Why?"]
+    with page.expect_download() as download:
+        page.click("[data-do=download]")
+    told = download.value.path().read_text()
+    assert told.index("What is seen?") < told.index("Films changed here") < told.index("Why?")
+    # A film still on its way when the next study begins is nowhere.
+    page.locator("[data-pane=frontal] [title=Remove]").click()
+    page.wait_for_function("!document.querySelector('.pane canvas')")
+    page.route("**/films?place=*", lambda route: None)
+    page.set_input_files("[data-files]", [{"name": "A.png", "mimeType": "", "buffer": png(films[0])}])
+    page.wait_for_selector(".loading")
+    for _ in range(2):
+        page.click("[data-do=clear]")
+    page.wait_for_function("!document.querySelector('article, .loading, canvas')")
+    page.unroute("**/films?place=*")
+    visitor.bring(("B.png", png(films[1])))
+    assert page.locator(".fault").count() == 0
 
 
 def test_visitors_wait_in_line_and_see_their_own(url, visit, wordy, films, held):
@@ -251,12 +286,13 @@ def test_a_server_that_goes_away_is_told_and_the_page_goes_on(visit, films):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Dying)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    remote = Remote(f"http://127.0.0.1:{server.server_port}", tries=2)
+    remote = Remote(f"http://127.0.0.1:{server.server_port}", image_size=64, tries=2)
     with served(remote) as url:
         visitor = visit(url)
         visitor.bring(("film.png", png(films[0])))
+        assert visitor.page.get_by_text("reduced to 64 pixels").count() == 2
         visitor.ask("What is seen?")
-        assert "No server answers at" in visitor.page.locator(".failed .state").inner_text()
+        assert "The model's server does not answer." in visitor.page.locator(".failed .state").inner_text()
         assert visitor.page.get_by_role("button", name="Ask again").is_visible()
     server.shutdown()
 
