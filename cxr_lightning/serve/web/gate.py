@@ -71,6 +71,8 @@ class Gate:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
+            else:  # the page has no sockets
+                await send({"type": "websocket.close", "code": 1008})
             return
         path = scope["path"].removeprefix(self._root) or "/"  # proxies leave the prefix, or take it away
         scope = {**scope, "path": path, "raw_path": path.encode()}

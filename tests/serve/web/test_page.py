@@ -220,6 +220,12 @@ def test_another_film_is_another_conversation_and_one_on_its_way_is_called_off(u
     visitor.bring(("A.png", png(films[0])))
     visitor.ask("What is seen?")
     assert line.count() == 0
+    seen = page.locator("[data-zoom]").text_content()
+    for place in ("frontal", "lateral"):  # there and back, and it still fills its pane
+        page.locator(f"[data-pane={place}] [title^=Frontal]").click()
+        page.wait_for_function(f"!document.querySelector('[data-pane={place}] canvas')")
+        assert line.count() == 0
+        page.wait_for_function(f"document.querySelector('[data-zoom]').textContent == '{seen}'")
     page.locator("[data-pane=frontal] [title=Remove]").click()
     page.wait_for_function("!document.querySelector('.pane canvas')")
     visitor.bring(("B.png", png(films[1])))
@@ -309,12 +315,11 @@ def test_behind_a_proxys_path_and_when_the_page_itself_goes_away(held, visit, wo
     held.go.set()
 
 
-def test_a_closed_page_is_forgotten_at_once(local, visit, films):
-    with served(local) as url:
-        visitor = visit(url)
-        visitor.bring(("film.png", png(films[0])))
-        key = visitor.page.evaluate(KEY_OF_PAGE)
-        visitor.bring(("film.png", png(films[0])))
-        assert visitor.context.request.get(f"{url}/films/frontal", headers={"x-cxr-key": key}).ok
-        visitor.page.goto("about:blank")
-        await_true(lambda: not visitor.context.request.get(f"{url}/films/frontal", headers={"x-cxr-key": key}).ok)
+def test_a_closed_page_is_forgotten_at_once(url, visit, films):
+    visitor = visit(url)
+    visitor.bring(("film.png", png(films[0])))
+    key = visitor.page.evaluate(KEY_OF_PAGE)
+    visitor.bring(("film.png", png(films[0])))
+    assert visitor.context.request.get(f"{url}/films/frontal", headers={"x-cxr-key": key}).ok
+    visitor.page.goto("about:blank")
+    await_true(lambda: not visitor.context.request.get(f"{url}/films/frontal", headers={"x-cxr-key": key}).ok)
