@@ -14,8 +14,8 @@ from typing import TypeVar
 from cxr_lightning.serve.ahead import ahead
 from cxr_lightning.serve.cases import Case
 from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
-from cxr_lightning.serve.trouble import RefusedError
-from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.serve.trouble import ServerError
+from cxr_lightning.shards.contract import IMAGE_MARK, ShardError
 from cxr_lightning.shards.images import ImageError, shrink
 from cxr_lightning.shards.storage import StorageError
 
@@ -82,9 +82,16 @@ def ask_all(cases: Iterable[Case], responder: Responder, pace: Pace) -> Iterator
 
     def open_case(case: Case) -> _Opened:
         try:
+            case.question.encode()  # half a character reaches no tokenizer, and no server
             films = case.open()
         except (ImageError, ShardError, StorageError) as error:
             return _Opened(case, (), None, str(error))
+        except (ValueError, OSError, TypeError, LookupError, ArithmeticError) as error:  # a decoder's, on odd bytes
+            return _Opened(case, (), None, f"{case.id}: cannot be opened ({type(error).__name__})")
+        if IMAGE_MARK in case.question:
+            return _Opened(
+                case, films.names, None, f"{case.id}: the question has {IMAGE_MARK}, which stands for a film"
+            )
         size = responder.image_size
         grays = films.grays if size is None else tuple(shrink(gray, size) for gray in films.grays)
         return _Opened(case, films.names, Dialogue.ask(*grays, question=case.question))
@@ -121,13 +128,8 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def _ask(chunk: list[_Opened], responder: Responder, max_new_tokens: int) -> list[Answered]:
     dialogues = [opened.dialogue for opened in chunk if opened.dialogue is not None]
-    begun, error = time.monotonic(), ""
-    replies: Iterator[Reply | None] = iter(())
-    if dialogues:
-        try:
-            replies = iter(responder.replies(dialogues, max_new_tokens=max_new_tokens))
-        except RefusedError as refused:  # only a server raises it, which is asked one by one
-            error, replies = str(refused), iter([None])
+    begun = time.monotonic()
+    replies = iter(_replies(dialogues, responder, max_new_tokens))
     seconds = round((time.monotonic() - begun) / max(len(dialogues), 1), 3)
     rows = []
     for opened in chunk:
@@ -135,5 +137,22 @@ def _ask(chunk: list[_Opened], responder: Responder, max_new_tokens: int) -> lis
             rows.append(Answered(opened.case, opened.images, error=opened.error))
             continue
         reply = next(replies)
-        rows.append(Answered(opened.case, opened.images, reply, error if reply is None else None, seconds))
+        if isinstance(reply, Reply):
+            rows.append(Answered(opened.case, opened.images, reply, seconds=seconds))
+        else:
+            rows.append(Answered(opened.case, opened.images, error=reply, seconds=seconds))
     return rows
+
+
+def _replies(dialogues: list[Dialogue], responder: Responder, max_new_tokens: int) -> list[Reply | str]:
+    """Answers a batch; one that fails is asked one by one, so that a row's error is that row's alone."""
+    if not dialogues:
+        return []
+    try:
+        return list(responder.replies(dialogues, max_new_tokens=max_new_tokens))
+    except ServerError:
+        raise
+    except ValueError as error:  # a server's refusal, or a prompt that is too long for the model
+        if len(dialogues) == 1:
+            return [str(error) or type(error).__name__]
+    return [reply for each in dialogues for reply in _replies([each], responder, max_new_tokens)]

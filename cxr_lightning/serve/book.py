@@ -6,32 +6,17 @@ Every row says which model was asked what, so that a file needs nothing beside i
 from __future__ import annotations
 
 import contextlib
-import csv
 import fcntl
-import io
-import json
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from cxr_lightning.serve.asking import Answered
 from cxr_lightning.serve.cases import Case
+from cxr_lightning.serve.rows import COLUMNS, BookError, Row, csv_line, is_csv, json_line, plain, read_book
 from cxr_lightning.shards.durable import append, sync
-
-COLUMNS = (
-    "id", "images", "question", "answer", "tokens", "finish", "seconds", "error", "max_new_tokens", "model",
-)  # fmt: skip
-"""In this order; the model comes last, for it is never empty: a CSV row that ends before it was cut off."""
-
-Row = dict[str, Any]
-_HALF = re.compile(rb'(\{("i?d?)?$)|\{"id":')
-
-
-class BookError(ValueError):
-    """A file of answers cannot be gone on with, or is none."""
 
 
 class Book:
@@ -41,18 +26,24 @@ class Book:
         out: The file, `.jsonl` or `.csv`; what it holds stays, but for errors and half a row.
         model: Which model answers, as rows say it.
         max_new_tokens: Longest answer, as rows say it.
+        image_size: Longest side of the films shown, as rows say it; None where it is not known.
         overwrite: Begin anew.
 
     Raises:
         BookError: The file is of another model or other settings, is no file of answers, or is being written.
     """
 
-    def __init__(self, out: Path, *, model: str, max_new_tokens: int, overwrite: bool = False) -> None:
+    def __init__(
+        self, out: Path, *, model: str, max_new_tokens: int, image_size: int | None = None, overwrite: bool = False
+    ) -> None:
         require_book(out)
+        self._image_size = image_size
         self.out, self._model, self._max_new_tokens = out, model, max_new_tokens
         self._csv = is_csv(out)
         self._lock = _locked(out)
-        self._questions: dict[str, int] = {}
+        self._asked: dict[str, tuple[int, str, str]] = {}  # question, films, image_size
+        self._stale: set[str] = set()
+        self._size = str(image_size or "")
         try:
             if overwrite or not (out.is_file() and out.stat().st_size):
                 self._begin()
@@ -71,7 +62,7 @@ class Book:
         self.close()
 
     def has(self, case: Case) -> bool:
-        """Tells whether a case was answered before.
+        """Tells whether a case was answered before, and its films are the same still.
 
         Args:
             case: The case.
@@ -79,13 +70,30 @@ class Book:
         Raises:
             BookError: It was, and to another question.
         """
-        asked = self._questions.get(case.id)
-        if asked is not None and asked != hash(case.question):
+        asked = self._asked.get(plain(case.id))
+        if asked is None:
+            return False
+        if asked[0] != hash(case.question):
             raise BookError(
                 f"{self.out} answers another question about {case.id}. "
                 "Remedy: ask the same, or name another --out, or add --overwrite true."
             )
-        return asked is not None
+        if asked[1:] != (case.stamp, self._size):
+            self._stale.add(plain(case.id))
+            return False
+        return True
+
+    def forget_stale(self) -> int:
+        """Drops answers about films that are no longer what they were, as `has` found them; they are asked again.
+
+        Returns:
+            How many.
+        """
+        stale, self._stale = self._stale, set()
+        if stale:
+            self._rewrite(lambda row: plain(str(row["id"])) not in stale)
+            self._asked = {each: asked for each, asked in self._asked.items() if each not in stale}
+        return len(stale)
 
     def add(self, answered: Sequence[Answered]) -> None:
         """Adds rows, each whole or not at all.
@@ -112,16 +120,30 @@ class Book:
 
     def _go_on(self) -> None:
         """Takes up what is answered; errors are asked again, and half a row is."""
+
+        def take(row: Row) -> bool:
+            if row.get("error"):
+                return False
+            self._require_same(row)
+            self._asked[plain(str(row["id"]))] = (
+                hash(row["question"]),
+                str(row["films"]),
+                str(row["image_size"] or ""),
+            )
+            return True
+
+        self._rewrite(take)
+
+    def _rewrite(self, keep: Callable[[Row], bool]) -> None:
+        """Leaves out rows, all at once; what stays in full is not touched."""
         aside, dropped = self.out.with_name(self.out.name + ".partial"), 0
         try:
             with aside.open("w", encoding="utf-8", newline="") as file:
                 file.write(self._header())
                 for row in read_book(self.out):
-                    if row is None or row.get("error"):
+                    if row is None or not keep(row):
                         dropped += 1
                         continue
-                    self._require_same(row)
-                    self._questions[str(row["id"])] = hash(row["question"])
                     file.write(self._line(row) + "\n")
             if dropped:
                 sync(aside)
@@ -144,13 +166,19 @@ class Book:
         else:
             reply = answered.reply
             row |= {"answer": reply.text, "tokens": reply.tokens, "finish": reply.finish, "seconds": answered.seconds}
-        return {**row, "max_new_tokens": self._max_new_tokens, "model": self._model}
+        return {
+            **row,
+            "films": answered.case.stamp,
+            "image_size": self._image_size,
+            "max_new_tokens": self._max_new_tokens,
+            "model": self._model,
+        }
 
     def _header(self) -> str:
         return ",".join(COLUMNS) + "\n" if self._csv else ""
 
     def _line(self, row: Row) -> str:
-        return csv_line(row) if self._csv else json.dumps(row, ensure_ascii=False)
+        return csv_line(row) if self._csv else json_line(row)
 
 
 def require_book(out: Path) -> None:
@@ -170,101 +198,6 @@ def require_book(out: Path) -> None:
         next(read_book(out), None)
     elif out.exists():
         raise BookError(f"--out {out}: no file.")
-
-
-def is_csv(out: Path) -> bool:
-    """Tells whether a file of answers is CSV.
-
-    Args:
-        out: Its name.
-    """
-    return out.suffix.lower() == ".csv"
-
-
-def read_book(out: Path) -> Iterator[Row | None]:
-    """Yields a file's rows; None for half a row, of which the writer died.
-
-    Args:
-        out: The file.
-
-    Raises:
-        BookError: It is no file of answers.
-    """
-    yield from _read_csv(out) if is_csv(out) else _read_jsonl(out)
-
-
-def write_csv(book: Path, out: Path) -> None:
-    """Writes a JSONL file of answers as CSV, whole or not at all.
-
-    Args:
-        book: The JSONL file.
-        out: The CSV file.
-    """
-    aside = out.with_name(out.name + ".partial")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(COLUMNS) + "\n")
-        file.writelines(csv_line(row) + "\n" for row in read_book(book) if row is not None)
-    aside.replace(out)
-
-
-def csv_line(row: Row) -> str:
-    """Returns a row as CSV, without a line's end.
-
-    Args:
-        row: The row.
-    """
-    images = row.get("images") or []
-    cells = {**row, "images": images if isinstance(images, str) else ";".join(images)}
-    buffer = io.StringIO()
-    # The writer quotes cells with what ends its lines in them: so it is told all that ends a line.
-    csv.writer(buffer, lineterminator="\r\n").writerow(["" if cells.get(n) is None else cells[n] for n in COLUMNS])
-    return buffer.getvalue().removesuffix("\r\n")
-
-
-def _read_jsonl(out: Path) -> Iterator[Row | None]:
-    halves = 0
-    with out.open("rb") as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row, halves = None, halves + 1
-            if (
-                halves > 1
-                or (row is None and not _HALF.match(line))
-                or (row is not None and not (isinstance(row, dict) and {"id", "model"} <= set(row)))
-            ):
-                raise _not_ours(out)
-            yield row
-
-
-def _read_csv(out: Path) -> Iterator[Row | None]:
-    with out.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        if tuple(next(reader, ())) != COLUMNS:
-            raise _not_ours(out)
-        half, before = not _ends(out), None
-        for cells in reader:
-            if before is not None:
-                yield _row_of(before)
-            before = cells
-        if before is not None:
-            yield None if half else _row_of(before)
-
-
-def _row_of(cells: list[str]) -> Row | None:
-    return dict(zip(COLUMNS, cells, strict=True)) if len(cells) == len(COLUMNS) and cells[-1] else None
-
-
-def _ends(file: Path) -> bool:
-    """Tells whether a file's last line is whole."""
-    with file.open("rb") as opened:
-        opened.seek(-1, os.SEEK_END)
-        return opened.read(1) == b"\n"
-
-
-def _not_ours(out: Path) -> BookError:
-    return BookError(f"{out} is no file of answers, and stays as it is. Remedy: name another --out.")
 
 
 def _lock_file(out: Path) -> Path:

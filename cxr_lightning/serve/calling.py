@@ -8,9 +8,9 @@ _TEXT = """\
 
 {name} answers at {url}/v1 (Ctrl-C ends it). For research, not for care.
 
-  cxr describe {url} IMAGE.png{size}{key}
-  cxr web {url}
-
+  cxr describe {url} IMAGE.png{size}
+  cxr web {url}{size}
+{key}
 By curl:
 
   echo '{{"model": "{name}", "max_tokens": 256, "temperature": 0, "messages": [{{"role": "user", "content": [
@@ -30,6 +30,7 @@ By Python:
   print(answer.choices[0].message.content)
 {shrink}"""
 
+_KEY = "\nThey take the key from CXR_API_KEY in the environment.\n"
 _SHRINK = """
 The model learned from images of at most {size} pixels a side: shrink larger ones first, as --image_size does.
 """
@@ -49,8 +50,9 @@ def how_to_call(url: str, name: str, image_size: int | None, api_key: str | None
         url=url,
         question=QUESTION,
         size=f" --image_size {image_size}" if image_size else "",
-        key=' --api_key "$CXR_API_KEY"' if api_key else "",
-        header=' -H "Authorization: Bearer $CXR_API_KEY"' if api_key else "",
+        key=_KEY if api_key else "",
+        # Out of a pipe: whoever is on the machine may read the words of a command.
+        header=' -H @<(echo "Authorization: Bearer $CXR_API_KEY")' if api_key else "",
         imports="import os\n  " if api_key else "",
         python_key='os.environ["CXR_API_KEY"]' if api_key else '"none"',
         shrink=_SHRINK.format(size=image_size) if image_size else "",

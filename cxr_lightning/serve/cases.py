@@ -6,6 +6,7 @@ opened, and is that case's alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -55,11 +56,13 @@ class Case:
         id: Names it; no other case has the same.
         question: What is asked.
         open: Opens its films; raises ImageError or ShardError where they cannot be shown.
+        stamp: Twelve digits that are others where the films are: of their paths, sizes and times, or a sample's bytes.
     """
 
     id: str
     question: str
     open: Callable[[], Films]
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,14 @@ class Wishes:
         root: What a table's paths are relative to; None for the table's folder.
         split: Which split of shards.
         any_body_part: Take DICOM files that say they show something else than a chest.
+        lateral: Show the film that a table's row has under `lateral`, beside its image.
     """
 
     question: str
     root: Path | None
     split: Split
     any_body_part: bool
+    lateral: bool = False
 
 
 def cases(inputs: Sequence[str], wishes: Wishes) -> Iterator[Case]:
@@ -124,13 +129,34 @@ def _of_file(file: Path, wishes: Wishes) -> Case:
     def open_it() -> Films:
         return Films((open_film(file, any_body_part=wishes.any_body_part),), (str(file),))
 
-    return Case(str(file), wishes.question, open_it)
+    return Case(str(file), wishes.question, open_it, _stamp(file))
+
+
+def _stamp(*files: Path) -> str:
+    told = []
+    for file in files:
+        try:
+            about = file.stat()
+            told.append((os.fsencode(file.resolve()), about.st_size, about.st_mtime_ns))
+        except (OSError, ValueError):  # no such file, or no name for one: opening says so
+            told.append((os.fsencode(file), 0, 0))
+    return _digest(told)
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
 
 def _files(folder: Path) -> list[Path]:
     """Lists a folder's images, deep; DICOM archives often name files by number, without a suffix."""
     found, others = [], Counter[str]()
-    for where, folders, names in os.walk(folder):
+    seen = set[Path]()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        real = Path(where).resolve()
+        if real in seen:  # a link to a folder above, or a second one to the same
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in sorted(names):
             file = Path(where, name)
@@ -148,6 +174,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _looks_like_image(file: Path) -> bool:
     try:
+        if not file.is_file():  # a pipe has no end
+            return False
         with file.open("rb") as opened:
             head = opened.read(132)
     except OSError:
@@ -157,36 +185,46 @@ def _looks_like_image(file: Path) -> bool:
 
 def _of_table(table: Path, wishes: Wishes) -> Iterator[tuple[Case, bool]]:
     root, shown = wishes.root or table.parent, set[str]()
-    with table.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
+    with table.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            if not raw.strip():
                 continue
+            line = _decoded(raw, f"{table}, line {number}")
             row = _row(line, f"{table}, line {number}")
-            names = _names(row, f"{table}, line {number}")
+            names = _names(row, f"{table}, line {number}", lateral=wishes.lateral)
             named = row.get("id") not in (None, "")
             # Several questions may be asked about one image: the line tells them apart.
             case_id = str(row["id"]) if named else f"{names[0]}#{number}" if names[0] in shown else names[0]
             shown.add(names[0])
-            yield Case(case_id, str(row.get("question") or wishes.question), _opener(root, names, wishes)), True
+            question = str(row.get("question") or wishes.question)
+            stamp = _stamp(*(root / name for name in names))
+            yield Case(case_id, question, _opener(root, names, wishes), stamp), True
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{where}: no UTF-8. Remedy: save the table as UTF-8, such as by iconv.") from None
 
 
 def _row(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: no JSON ({error}).") from None
     if not isinstance(row, dict):
         raise InputError(f"{where}: {type(row).__name__}, where a row is an object such as {{'image': 'a.png'}}.")
     return row
 
 
-def _names(row: dict[str, Any], where: str) -> tuple[str, ...]:
+def _names(row: dict[str, Any], where: str, *, lateral: bool) -> tuple[str, ...]:
     images = row.get("images", row.get("image"))
     names = [images] if isinstance(images, str) else images
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{where}: no path under 'image' (it has {', '.join(map(str, row)) or 'nothing'}).")
-    lateral = row.get("lateral")
-    return (*names, str(lateral)) if lateral else tuple(names)
+    other = row.get("lateral") if lateral else None
+    return (*names, str(other)) if other else tuple(names)
 
 
 def _opener(root: Path, names: tuple[str, ...], wishes: Wishes) -> Callable[[], Films]:
@@ -204,7 +242,8 @@ def _of_shards(location: str, wishes: Wishes) -> Iterator[Case]:
         there = ", ".join(f"{name}: {counts['samples']}" for name, counts in index.counts.items())
         raise InputError(f"{location}: no image in split {wishes.split} ({there}). Remedy: name another --split.")
     for number in chosen.tolist():
-        yield Case(columns.key(number), wishes.question, _sample_opener(columns, number))
+        stamp = _digest((columns.key(number), int(columns.crc32[number]), int(columns.size[number])))
+        yield Case(columns.key(number), wishes.question, _sample_opener(columns, number), stamp)
 
 
 def _sample_opener(columns: SplitIndex, number: int) -> Callable[[], Films]:

@@ -88,7 +88,10 @@ class Child:
             if line:
                 self._last.append(line)
                 if self.echo:
-                    print(line, file=sys.stderr, flush=True)
+                    try:
+                        print(line, file=sys.stderr, flush=True)
+                    except (OSError, ValueError):  # nobody is there to read; unread, the server would stand still
+                        self.echo = False
 
 
 def _die_with_parent() -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from rich.console import Console
 
 from cxr_lightning.serve.asking import Answered, Pace, ask_all, chunks
-from cxr_lightning.serve.book import Book, is_csv, require_book, write_csv
+from cxr_lightning.serve.book import Book, require_book
 from cxr_lightning.serve.cases import Case, InputError, Wishes, cases
 from cxr_lightning.serve.dialogue import QUESTION, Dialogue, Responder
 from cxr_lightning.serve.folder import fingerprint_of, require_export
 from cxr_lightning.serve.opening import is_url, open_responder
+from cxr_lightning.serve.rows import is_csv, write_csv
 from cxr_lightning.serve.tally import Tally
 from cxr_lightning.study import Split
 
@@ -41,6 +42,7 @@ def describe(
     max_new_tokens: int = 256,
     max_bad: float = 0.01,
     any_body_part: bool = False,
+    lateral: bool = False,
     device: str | None = None,
     served_model: str | None = None,
     api_key: str | None = None,
@@ -65,19 +67,23 @@ def describe(
         max_new_tokens: Longest answer in tokens.
         max_bad: Share of images that may be unreadable; each is a row with its error, and tried again next time.
         any_body_part: Also ask about DICOM files that say they show something else than a chest.
+        lateral: Show a table's lateral films too, to a model that was taught pairs. One that was taught a single film
+            an answer, as `cxr pack` teaches, is misled by a second.
         device: Where to compute, such as cpu or cuda; by default a GPU if there is one.
         served_model: Which of a server's models; by default the only one.
         api_key: What a server asks for, if it does; by default CXR_API_KEY of the environment.
         image_size: Longest side of the images that a server is sent. A folder knows what its model learned from.
     """
     _require(batch=batch, parallel=parallel, max_new_tokens=max_new_tokens, max_bad=max_bad)
-    wishes = Wishes(question, root, split, any_body_part)
+    wishes = Wishes(question, root, split, any_body_part, lateral)
     pace = Pace(batch, parallel, max_new_tokens)
     first = list(islice(cases(inputs, wishes), 2))
     if out is None and len(first) > 1:
         raise InputError("several images to describe. Remedy: say where the answers go, by --out answers.jsonl or .csv")
     if out is not None:
         require_book(out)
+        if csv and not is_csv(out):
+            require_book(out.with_suffix(".csv"))
     if not is_url(model):
         require_export(Path(model))
     with closing(
@@ -87,7 +93,8 @@ def describe(
             _print(first[0], responder, max_new_tokens)
             return
         name = responder.name if is_url(model) else f"{responder.name}@{fingerprint_of(Path(model))}"
-        with Book(out, model=name, max_new_tokens=max_new_tokens, overwrite=overwrite) as book:
+        size = responder.image_size
+        with Book(out, model=name, max_new_tokens=max_new_tokens, image_size=size, overwrite=overwrite) as book:
             _fill(book, inputs, wishes, responder, pace, max_bad)
     if csv and not is_csv(out):
         write_csv(out, out.with_suffix(".csv"))
@@ -95,11 +102,13 @@ def describe(
 
 def _print(case: Case, responder: Responder, max_new_tokens: int) -> None:
     asked = Dialogue.ask(*case.open().grays, question=case.question)
-    answer = responder.answers([asked], max_new_tokens=max_new_tokens)[0]
-    if answer:
-        print(answer)
+    reply = responder.replies([asked], max_new_tokens=max_new_tokens)[0]
+    if reply.text:
+        print(reply.text.encode("utf-8", "backslashreplace").decode())
     else:
         print("The model's answer is empty.", file=sys.stderr)
+    if reply.finish == "length":  # it looks like a whole one
+        print(f"cut off at {max_new_tokens} tokens (--max_new_tokens)", file=sys.stderr)
 
 
 def _fill(
@@ -109,6 +118,8 @@ def _fill(
     console, total, before = Console(stderr=True), 0, 0
     for case in cases(inputs, wishes):  # through all of them: what is wrong with a table is said at the beginning
         total, before = total + 1, before + book.has(case)
+    if changed := book.forget_stale():
+        log.warning("%s films are not what they were, or shown at another size: asked again.", changed)
     if before:
         log.info("%s of %s were answered before; going on.", before, total)
     tally = Tally(total, before, max_bad, book.out)

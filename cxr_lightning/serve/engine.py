@@ -22,6 +22,7 @@ from cxr_lightning.export.servable.servers import servers
 Wish = Literal["auto", "vllm", "transformers"]
 
 _NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]*/)?[A-Za-z0-9_](?:[\w.-]{0,94}[\w])?", re.ASCII)
+_SECRET = re.compile("key|token(?!s|iz)|password|secret", re.IGNORECASE)
 _REVISION = "0" * 40
 _QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 _NO_STATISTICS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -88,7 +89,19 @@ class Launch:
     def shown(self) -> str:
         """The command as a shell takes it."""
         sets = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
-        return " ".join([*sets, *(f'{name}="$CXR_API_KEY"' for name in self.secrets), shlex.join(self.command)])
+        secrets = (f'{name}="$CXR_API_KEY"' for name in self.secrets)
+        return " ".join([*sets, *secrets, shlex.join(_masked(self.command))])
+
+
+def _masked(words: tuple[str, ...]) -> list[str]:
+    """Hides what follows --api-key, --hf-token and the like, as a word of its own or behind =."""
+    shown, hide = [], False
+    for word in words:
+        name, mark, _ = word.partition("=")
+        secret = word.startswith("-") and bool(_SECRET.search(name))
+        shown.append("***" if hide and not word.startswith("--") else f"{name}=***" if secret and mark else word)
+        hide = (secret and not mark) or (hide and not word.startswith("--"))  # vLLM takes several keys
+    return shown
 
 
 def served_name(folder: Path, wish: str | None) -> str:

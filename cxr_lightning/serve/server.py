@@ -6,6 +6,7 @@ server that is not installed. It listens on this machine alone unless told.
 
 from __future__ import annotations
 
+import http.client
 import logging
 import signal
 import socket
@@ -92,7 +93,7 @@ def serve(
         child = Child(started, Path(scratch), echo=verbose)
         try:
             url = f"http://{_shown_host(_ANYWHERE.get(host, host))}:{service.port}"
-            if _wait(child, url, service.api_key, stop):
+            if _wait(child, url, stop):
                 print(how_to_call(url, service.name, image_size_of(folder), service.api_key), flush=True)
                 child.echo = True
                 _watch(child, stop)
@@ -137,7 +138,9 @@ def _signals() -> Iterator[threading.Event]:
         stop.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, hear) for number in numbers}
+    # What is ignored stays so: nohup means that the end of the terminal is not ours.
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, hear) for number in heard}
     try:
         yield stop
     finally:
@@ -145,11 +148,11 @@ def _signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _wait(child: Child, url: str, api_key: str | None, stop: threading.Event) -> bool:
+def _wait(child: Child, url: str, stop: threading.Event) -> bool:
     """Waits until the server answers; False if we are asked to end before."""
     console, begun, told = Console(stderr=True), time.monotonic(), 0.0
     with console.status("loading the model") as status:
-        while not _answers(url, api_key):
+        while not _answers(url):
             seconds = time.monotonic() - begun
             _require_alive(child)
             if stop.wait(_POLL_SECONDS):
@@ -159,7 +162,9 @@ def _wait(child: Child, url: str, api_key: str | None, stop: threading.Event) ->
             if not console.is_terminal and seconds - told >= _TELL_SECONDS:
                 told = seconds
                 print(f"still loading after {seconds:.0f} s", file=sys.stderr, flush=True)
-    return True
+    stop.wait(_POLL_SECONDS)  # one that found its port taken ends in this moment, and a stranger answered
+    _require_alive(child)
+    return not stop.is_set()
 
 
 def _watch(child: Child, stop: threading.Event) -> None:
@@ -180,13 +185,15 @@ def _require_alive(child: Child) -> None:
     )
 
 
-def _answers(url: str, api_key: str | None) -> bool:
-    request = urllib.request.Request(f"{url}/v1/models", headers={"Authorization": f"Bearer {api_key or 'none'}"})
+def _answers(url: str) -> bool:
+    """Tells whether a server answers, whatever it says; without the key, for a stranger may hold the port."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy is for the world outside
     try:
-        with opener.open(request, timeout=5) as response:
-            return int(response.status) == 200
-    except (urllib.error.URLError, OSError):
+        with opener.open(f"{url}/v1/models", timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500  # 401: it wants its key
+    except (urllib.error.URLError, OSError, http.client.HTTPException):
         return False
 
 

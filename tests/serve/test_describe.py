@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_lightning.serve.book import Book, BookError, read_book
 from cxr_lightning.serve.cases import InputError, Wishes, cases
 from cxr_lightning.serve.describe import describe
-from cxr_lightning.serve.dialogue import QUESTION, Dialogue
+from cxr_lightning.serve.dialogue import QUESTION, Dialogue, Reply
 from cxr_lightning.serve.films import open_film
 from cxr_lightning.serve.folder import NotAnExportError
 from cxr_lightning.serve.local import Local
+from cxr_lightning.serve.rows import BookError, read_book
 from cxr_lightning.serve.tally import TooManyBadError
 from cxr_lightning.shards.images import ImageError
 from cxr_lightning.shards.index import read_index
@@ -65,7 +65,7 @@ def test_one_image_is_answered_on_the_screen(model, phantoms, capsys):
 
 
 def test_an_empty_answer_is_said_aside(model, phantoms, capsys, monkeypatch):
-    monkeypatch.setattr(Local, "answers", lambda *_, **__: [""])
+    monkeypatch.setattr(Local, "replies", lambda *_, **__: [Reply("")])
     describe(str(model), str(min((phantoms / "images").glob("*.png"))))
     told = capsys.readouterr()
     assert told.out == ""
@@ -119,7 +119,7 @@ def test_a_table_asks_what_it_likes_and_shows_laterals(model, phantoms, tmp_path
     ]
     table.write_text("".join(json.dumps(row) + "\n" for row in asked))
     out = tmp_path / "answers.csv"
-    describe(str(model), str(table), root=phantoms / "images", out=out, max_new_tokens=8)
+    describe(str(model), str(table), root=phantoms / "images", out=out, max_new_tokens=8, lateral=True)
     told = list(read_book(out))
     assert [row["id"] for row in told] == [names[0], f"{names[0]}#2", "7", names[3]]
     assert [row["question"] for row in told] == ["Is the heart enlarged?", "Are the lungs clear?", QUESTION, QUESTION]
@@ -183,29 +183,6 @@ def test_another_question_or_model_is_not_mixed_in(model, mixed, tmp_path, name)
     describe(str(model), str(mixed), out=out, question="Why?", overwrite=True, **say)
     assert {row["question"] for row in read_book(out)} == {"Why?"}
     assert sorted(row["id"] for row in read_book(out)) == before
-
-
-@pytest.mark.quick
-def test_half_a_row_of_csv_is_asked_again(tmp_path):
-    out, whole = tmp_path / "answers.csv", 'a.png,a.png,Why?,"one\ntwo\rthree, ""four""",3,stop,0.1,,8,tiny@1\n'
-    head = "id,images,question,answer,tokens,finish,seconds,error,max_new_tokens,model\n"
-    for cut in range(len(whole)):
-        out.write_text(head + whole + whole.replace("a.png", "b.png")[:cut])
-        with Book(out, model="tiny@1", max_new_tokens=8):
-            pass
-        assert [row["id"] for row in read_book(out)] == ["a.png"]
-
-
-@pytest.mark.quick
-def test_only_one_process_writes(tmp_path):
-    out = tmp_path / "answers.jsonl"
-    with (
-        Book(out, model="a", max_new_tokens=8),
-        pytest.raises(BookError, match="another process"),
-        Book(out, model="a", max_new_tokens=8),
-    ):
-        pass
-    assert os.listdir(tmp_path) == ["answers.jsonl"]
 
 
 @pytest.mark.quick

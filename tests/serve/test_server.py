@@ -20,13 +20,16 @@ from pathlib import Path
 import openai
 import pytest
 
+from cxr_lightning.serve.calling import how_to_call
+from cxr_lightning.serve.child import Child
 from cxr_lightning.serve.describe import describe
 from cxr_lightning.serve.dialogue import QUESTION, Dialogue
-from cxr_lightning.serve.engine import Engine, EngineError, Service, choose, launch, served_name
+from cxr_lightning.serve.engine import Engine, EngineError, Launch, Service, choose, launch, served_name
 from cxr_lightning.serve.films import open_film
 from cxr_lightning.serve.local import Local
-from cxr_lightning.serve.remote import Remote, ServerError
-from cxr_lightning.serve.server import PortError, free_port, serve
+from cxr_lightning.serve.remote import Remote
+from cxr_lightning.serve.server import PortError, ServerDiedError, _signals, _wait, free_port, serve
+from cxr_lightning.serve.trouble import ServerError
 from tests.commands import ROOT
 
 ENV = {**os.environ, "http_proxy": "http://127.0.0.1:9", "PYTHONUNBUFFERED": "1"}
@@ -223,3 +226,30 @@ def test_without_vllm_it_is_said_why_transformers_serves(model, monkeypatch, tmp
     service = Service(model, "cxr", "127.0.0.1", 8000, 2, 8192, "secret", ())
     with pytest.raises(EngineError, match="asks for no key"):
         launch(choose(model, "auto"), service, tmp_path)
+
+
+def test_no_key_is_shown_or_among_the_words_of_a_command():
+    started = Launch(("vllm", "--api-key", "one", "two", "--hf-token=three", "--max-tokens", "5"), {}, {})
+    assert started.shown == "vllm --api-key '***' '***' '--hf-token=***' --max-tokens 5"
+    printed = how_to_call("http://127.0.0.1:1", "cxr", 384, "secret")
+    assert "secret" not in printed
+    assert "--api_key" not in printed
+    assert '-H @<(echo "Authorization: Bearer $CXR_API_KEY")' in printed
+    assert "cxr web http://127.0.0.1:1 --image_size 384" in printed
+
+
+def test_a_stranger_on_the_port_is_not_the_server(monkeypatch, tmp_path):
+    monkeypatch.setattr("cxr_lightning.serve.server._answers", lambda *_: True)
+    child = Child(Launch((sys.executable, "-c", "raise SystemExit('port in use')"), {}, {}), tmp_path, echo=False)
+    until(lambda: child.ended is not None)
+    with pytest.raises(ServerDiedError, match="port in use"):
+        _wait(child, "http://127.0.0.1:9", threading.Event())
+
+
+def test_nohup_holds():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
