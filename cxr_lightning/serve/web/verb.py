@@ -67,15 +67,9 @@ def web(
         image_size: Longest side in pixels of the films that a server is sent, best what its model learned from; by
             default they are sent whole. A folder knows it by itself.
     """
-    if image_size is not None and (image_size < 1 or not is_url(model)):
-        raise WebError(
-            f"--image_size {image_size} is for a server's films, in pixels. Remedy: leave it out for a folder, which "
-            "knows what its model learned from."
-        )
     login = read_login(auth)
     _refuse_strangers(host, port, login, open_to_all=open_to_all)
-    if root_path and not root_path.startswith("/"):
-        raise WebError(f"--root_path {root_path} is no path. Remedy: begin it with /, such as /cxr.")
+    _refuse_nonsense(model, root_path, image_size)
     root_path = root_path.rstrip("/")
     # The port before the model, which takes long to load.
     with _listen(host, port) as listener, tempfile.TemporaryDirectory(prefix="cxr-web-") as private:
@@ -96,6 +90,16 @@ def web(
             _serve(app, listener)
         finally:
             responder.close()
+
+
+def _refuse_nonsense(model: str, root_path: str, image_size: int | None) -> None:
+    if root_path and not root_path.startswith("/"):
+        raise WebError(f"--root_path {root_path} is no path. Remedy: begin it with /, such as /cxr.")
+    if image_size is not None and (image_size < 1 or not is_url(model)):
+        raise WebError(
+            f"--image_size {image_size} is for a server's films, in pixels. Remedy: leave it out for a folder, which "
+            "knows what its model learned from."
+        )
 
 
 def _refuse_strangers(host: str, port: int, login: Login, *, open_to_all: bool) -> None:

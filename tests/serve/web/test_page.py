@@ -20,6 +20,8 @@ from cxr_lightning.serve.web.film import read_film
 from tests.fitting import ROOT, environment
 from tests.serve.web.conftest import Visitor, await_true, huge_png, png, served
 
+BUSY_PAGE = ".cxr.busy"
+
 GRAY_AT_CENTRE = """() => {
   const canvas = document.querySelector('.pane canvas');
   return canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[0];
@@ -271,7 +273,10 @@ def test_visitors_wait_in_line_and_see_their_own(url, visit, wordy, films, held)
 
 
 class _Dying(http.server.BaseHTTPRequestHandler):
-    """Says what it serves, and goes away when it is asked."""
+    """Says what it serves, and goes away when it is asked, once it may."""
+
+    go = threading.Event()
+    go.set()
 
     def do_GET(self) -> None:
         body = json.dumps({"object": "list", "data": [{"id": "far", "object": "model"}]}).encode()
@@ -282,37 +287,31 @@ class _Dying(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
+        self.go.wait(60)
         self.close_connection = True
 
     def log_message(self, *_: object) -> None: ...
 
 
-def test_a_server_that_goes_away_is_told_and_the_page_goes_on(visit, films):
+def test_behind_a_proxys_path_when_the_models_server_goes_away_and_then_the_page_itself(visit, films):
     from cxr_lightning.serve.remote import Remote
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Dying)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     remote = Remote(f"http://127.0.0.1:{server.server_port}", image_size=64, tries=2)
-    with served(remote) as url:
-        visitor = visit(url)
+    with served(remote, root_path="/cxr", loopback=False) as url:
+        visitor = visit(url + "/cxr/")
         visitor.bring(("film.png", png(films[0])))
         assert visitor.page.get_by_text("reduced to 64 pixels").count() == 2
         visitor.ask("What is seen?")
         assert "The model's server does not answer." in visitor.page.locator(".failed .state").inner_text()
-        assert visitor.page.get_by_role("button", name="Ask again").is_visible()
-    server.shutdown()
-
-
-def test_behind_a_proxys_path_and_when_the_page_itself_goes_away(held, visit, wordy):
-    with served(held, root_path="/cxr", loopback=False) as url:
-        visitor = visit(url + "/cxr/")
-        visitor.bring(("film.png", png(wordy[0])))
-        held.go.clear()
-        visitor.ask(wordy[1], wait=False)
-        visitor.page.wait_for_selector("article .answer:not([hidden])")
+        _Dying.go.clear()
+        visitor.page.get_by_role("button", name="Ask again").click()
+        visitor.page.wait_for_selector(BUSY_PAGE)
     visitor.page.get_by_text("The page's server does not answer.").wait_for()
-    assert visitor.page.locator(".cxr.busy").count() == 0
-    held.go.set()
+    assert visitor.page.locator(BUSY_PAGE).count() == 0
+    _Dying.go.set()
+    server.shutdown()
 
 
 def test_a_closed_page_is_forgotten_at_once(url, visit, films):
