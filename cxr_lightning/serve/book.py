@@ -16,7 +16,7 @@ from typing import Self
 from cxr_lightning.serve.asking import Answered
 from cxr_lightning.serve.cases import Case
 from cxr_lightning.serve.rows import COLUMNS, BookError, Row, csv_line, is_csv, json_line, plain, read_book
-from cxr_lightning.shards.durable import append, sync
+from cxr_lightning.shards.durable import append, sync, write_text
 
 
 class Book:
@@ -114,9 +114,7 @@ class Book:
         os.close(self._lock)
 
     def _begin(self) -> None:
-        aside = self.out.with_name(self.out.name + ".partial")
-        aside.write_text(self._header())
-        aside.replace(self.out)
+        write_text(self.out, self._header())
 
     def _go_on(self) -> None:
         """Takes up what is answered; errors are asked again, and half a row is."""
