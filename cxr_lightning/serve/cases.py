@@ -120,7 +120,10 @@ def _cases_of(given: str, wishes: Wishes) -> Iterator[tuple[Case, bool]]:
     elif path.suffix.lower() in _TABLES:
         yield from _of_table(path, wishes)
     elif path.suffix.lower() in _NO_INPUTS:
-        raise InputError(f"{given}: no image. Remedy: a table is a JSONL file, a line such as {{'image': 'a.png'}}.")
+        raise InputError(
+            f"{given}: neither an image nor a table that is read here. Remedy: a table is a JSONL file, a line such as "
+            '{"image": "a.png"}.'
+        )
     else:
         yield _of_file(path, wishes), False
 
@@ -214,7 +217,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: no JSON ({error}).") from None
     if not isinstance(row, dict):
-        raise InputError(f"{where}: {type(row).__name__}, where a row is an object such as {{'image': 'a.png'}}.")
+        raise InputError(f'{where}: {type(row).__name__}, where a row is an object such as {{"image": "a.png"}}.')
     return row
 
 

@@ -106,7 +106,7 @@ def _print(case: Case, responder: Responder, max_new_tokens: int) -> None:
     if reply.text:
         print(reply.text.encode("utf-8", "backslashreplace").decode())
     else:
-        print("The model's answer is empty.", file=sys.stderr)
+        print("The model's answer is empty: it ended at once, as models of few steps do.", file=sys.stderr)
     if reply.finish == "length":  # it looks like a whole one
         print(f"cut off at {max_new_tokens} tokens (--max_new_tokens)", file=sys.stderr)
 

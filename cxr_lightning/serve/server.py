@@ -114,6 +114,8 @@ def free_port(host: str, port: int) -> int:
         PortError: It is taken, or the address is not this machine's.
     """
     try:
+        if not 0 <= port < 2**16:  # of a larger one the system would take the rest
+            raise OverflowError("ports go from 0 to 65535")
         found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
         with closing(socket.socket(found[0], found[1])) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do

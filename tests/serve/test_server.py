@@ -253,3 +253,10 @@ def test_nohup_holds():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_is_none_is_not_another(port):
+    with pytest.raises(PortError, match="nothing can listen"):
+        free_port("127.0.0.1", port)

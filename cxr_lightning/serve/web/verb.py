@@ -143,10 +143,11 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(128)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
+        told = getattr(error, "strerror", None) or "ports go from 0 to 65535"
         raise WebError(
-            f"The page cannot answer at {host}, port {port}: {error.strerror}. Remedy: --port 0 takes any that is free."
+            f"The page cannot answer at {host}, port {port}: {told}. Remedy: --port 0 takes any that is free."
         ) from None
     return listener
 
