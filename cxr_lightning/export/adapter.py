@@ -20,9 +20,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from cxr_lightning.checkpoint import weights
 from cxr_lightning.checkpoint.runs import WEIGHTS
 from cxr_lightning.export.lending import in_float32
-from cxr_lightning.export.pages import Pages
 from cxr_lightning.export.proof import Check, prove_merge
-from cxr_lightning.export.trained import Model, exact_scales
+from cxr_lightning.export.trained import Model, steadied
 from cxr_lightning.export.trial import Inputs, trial_logits
 from cxr_lightning.model.families import role_of
 from cxr_lightning.model.lora import ADAPTER, Lora, loras_from_json
@@ -141,10 +140,8 @@ def prove_adapter(
     """
     auto: Any = AutoModelForCausalLM if trained.source.text_only else AutoModelForImageTextToText
     fresh = auto.from_pretrained(_name(trained), dtype=stored_as(_name(trained)))
-    exact_scales(fresh)
-    module, pages = PeftModel.from_pretrained(fresh, folder).get_base_model().eval(), Pages()
-    pages.trust(module.state_dict().values())
-    with in_float32(module, trained.read, pages):
+    module = PeftModel.from_pretrained(fresh, folder).get_base_model().eval()
+    with in_float32(module, trained.read, steadied(module)):
         beside = [
             trial_logits(module, prompt, torch.float32, each.shape[1])
             for prompt, each in zip(prompts, logits, strict=True)

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 from cxr_lightning.export.lending import giving_back, in_float32
 from cxr_lightning.export.pages import Pages
 from cxr_lightning.export.proof import Check
-from cxr_lightning.export.trained import exact_scales
+from cxr_lightning.export.trained import steadied
 from cxr_lightning.export.trial import Inputs, greedy, trial_logits, trials
 from cxr_lightning.export.writing import bytes_of
 from cxr_lightning.model.families import role_of, vlm_family
@@ -70,9 +70,7 @@ def reload(folder: Path, meant: Meant, keep: int) -> Reloaded:
     """
     auto: Any = AutoModelForCausalLM if meant.text_only else AutoModelForImageTextToText
     model, loading = auto.from_pretrained(folder, dtype=meant.dtype, output_loading_info=True)
-    processor, pages = _processor(folder, meant.text_only), Pages()
-    pages.trust(model.state_dict().values())
-    exact_scales(model)
+    processor, pages = _processor(folder, meant.text_only), steadied(model)
     again = trials(processor)
     checks = [
         *_weights(model, loading, meant, pages),

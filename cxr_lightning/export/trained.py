@@ -57,9 +57,7 @@ def load_base(run: Run) -> Model:
     source = ModelSource.from_json(run.provenance["model"])
     processor = load_processor(source)
     module = load_model(source, processor, dtype="stored")
-    exact_scales(module)
-    family, pages = family_of(source, module.config), Pages()
-    pages.trust(module.state_dict().values())
+    family, pages = family_of(source, module.config), steadied(module)
     read = as_stored if source.quantize is None else _rounding(rounds(module, family), trained_in(run))
     return Model(run, source, processor, module, family, read, pages, {})
 
@@ -109,15 +107,19 @@ def lay(module: Any, tensors: Mapping[str, Tensor], *, origin: Path) -> None:
     module.tie_weights()
 
 
-def exact_scales(module: nn.Module) -> None:
-    """Makes the scales of embeddings float32 again, which a model loaded in another type has rounded (Gemma 3).
+def steadied(module: nn.Module) -> Pages:
+    """Readies a model that was just loaded to be compared with others, and returns what gives its memory back.
 
-    Two models shall be compared by their weights and configurations, not by what loading did to a constant.
+    Two models shall differ by their weights and configurations, not by what loading did to a constant: the scales of
+    embeddings, which one loaded in another type has rounded (Gemma 3), are made float32 again.
     """
     for each in module.modules():
         scale: Any = getattr(each, "scalar_embed_scale", None)
         if scale is not None:
             each.embed_scale = torch.tensor(scale, dtype=torch.float32)
+    pages = Pages()
+    pages.trust(module.state_dict().values())
+    return pages
 
 
 def trained_in(run: Run) -> torch.dtype:

@@ -78,12 +78,7 @@ def describe(
     wishes = Wishes(question, root, split, any_body_part, lateral)
     pace = Pace(batch, parallel, max_new_tokens)
     first = list(islice(cases(inputs, wishes), 2))
-    if out is None and len(first) > 1:
-        raise InputError("several images to describe. Remedy: say where the answers go, by --out answers.jsonl or .csv")
-    if out is not None:
-        require_book(out)
-        if csv and not is_csv(out):
-            require_book(out.with_suffix(".csv"))
+    _require_place(out, csv=csv, several=len(first) > 1)
     if not is_url(model):
         require_export(Path(model))
     with closing(
@@ -98,6 +93,19 @@ def describe(
             _fill(book, inputs, wishes, responder, pace, max_bad)
     if csv and not is_csv(out):
         write_csv(out, out.with_suffix(".csv"))
+
+
+def _require_place(out: Path | None, *, csv: bool, several: bool) -> None:
+    """Refuses answers that have no place to go, or would take the place of something else."""
+    if out is None:
+        if several:
+            raise InputError(
+                "several images to describe. Remedy: say where the answers go, by --out answers.jsonl or .csv"
+            )
+        return
+    require_book(out)
+    if csv and not is_csv(out):
+        require_book(out.with_suffix(".csv"))
 
 
 def _print(case: Case, responder: Responder, max_new_tokens: int) -> None:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
 import torch
 
-from tests.fitting import ROOT, environment
+from tests.benchmarks.running import found_by
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the tiny form is one CPU rank's")
 def test_stages_are_measured(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "benchmarks/gpu.py", "--tiny", "--seconds", "1", "--json", str(tmp_path / "found.json")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=400,
-        env=environment(OMP_NUM_THREADS="1"),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = found_by(tmp_path, "gpu.py", "--tiny", "--seconds", "1")
     assert found.keys() == {"stage 1, packed", "stage 2, padded"}
     for figures in found.values():
         assert 0 < figures["speed/mfu"] < 1

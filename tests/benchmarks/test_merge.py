@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
-from tests.fitting import ROOT, environment
+from tests.benchmarks.running import found_by
 
 
 def test_each_way_merges_and_ours_is_the_reference(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "benchmarks/merge.py", "--tiny", "--rounds", "1", "--json", str(tmp_path / "found.json")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=400,
-        env=environment(OMP_NUM_THREADS="1"),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = found_by(tmp_path, "merge.py", "--tiny", "--rounds", "1")
     assert found.keys() == {"ours", "PEFT", "cxr export"}
     for way in ("ours", "cxr export"):
         assert found[way]["equal"] == found[way]["total"] > 20
