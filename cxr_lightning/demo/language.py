@@ -29,7 +29,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cxr_lightning.demo.lessons import Lesson, patch_labels, read_lessons
 from cxr_lightning.demo.schedule import make_adamw, progress_bar, tell, warm_cosine
-from cxr_lightning.evaluation.findings import LABELS
+from cxr_lightning.findings.located import LABELS
 from cxr_lightning.model.templates import IMAGE_TOKEN
 from cxr_lightning.reports.conversations import DESCRIBE
 from cxr_lightning.shards.splits import Fractions

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_lightning.evaluation.findings import LABELS
+from cxr_lightning.findings.located import LABELS
 from cxr_lightning.reports.sections import split_sections
 from cxr_lightning.reports.sources.found import Flaw
 from cxr_lightning.reports.sources.rows import rows, table_file

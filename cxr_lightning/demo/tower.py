@@ -29,7 +29,7 @@ from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionM
 
 from cxr_lightning.demo.lessons import Lesson, patch_labels, read_lessons, read_pictures, study_labels
 from cxr_lightning.demo.schedule import Shuffle, make_adamw, progress_bar, tell, warm_cosine
-from cxr_lightning.evaluation.findings import LABELS
+from cxr_lightning.findings.located import LABELS
 from cxr_lightning.shards.splits import Fractions
 
 log = logging.getLogger(__name__)

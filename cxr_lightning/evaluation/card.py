@@ -11,20 +11,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.evaluation.metrics import SCORES, VARIANTS, score_in
+from cxr_lightning.evaluation.metrics import VARIANTS, score_in
+from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.shards.durable import write_text
 
 HEADING = "## Evaluation"
 _SECTION = re.compile(rf"^{HEADING}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def note_in_card(model: Path, metrics: Mapping[str, Any], names: Mapping[str, str]) -> bool:
+def note_in_card(model: Path, metrics: Mapping[str, Any]) -> bool:
     """Writes scores into a model's card.
 
     Args:
         model: The model's folder; one without such a card is left alone, and so is one that may not be written.
         metrics: What was measured.
-        names: Titles of the scores.
 
     Returns:
         Whether there was a card to write into.
@@ -33,17 +33,17 @@ def note_in_card(model: Path, metrics: Mapping[str, Any], names: Mapping[str, st
     with contextlib.suppress(OSError):
         text = card.read_text(encoding="utf-8")
         if _SECTION.search(text):
-            write_text(card, _SECTION.sub(lambda found: _section(metrics, names), text, count=1))
+            write_text(card, _SECTION.sub(lambda found: _section(metrics), text, count=1))
             return True
     return False
 
 
-def _section(metrics: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def _section(metrics: Mapping[str, Any]) -> str:
     rows = []
-    for name in SCORES:
-        found = [score_in(metrics, name + ending) for ending in VARIANTS.values()]
+    for scorer in SCORERS:
+        found = [score_in(metrics, scorer.name + ending) for ending in VARIANTS.values()]
         scores = " | ".join(f"{each.value:.2f} ({each.low:.2f} to {each.high:.2f})" for each in found)
-        rows.append(f"| {names[name]} | {scores} |")
+        rows.append(f"| {scorer.title} | {scores} |")
     about = (
         f"{metrics['studies']} studies of {metrics['patients']} patients of the {metrics['split']} split of shards "
         f"`{str(metrics['shards'])[:16]}`, 95 % intervals by patient. A model that scores the same with another "

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cxr_lightning.evaluation.findings import LABELS, find
+from cxr_lightning.findings.located import LABELS, find
 from cxr_lightning.reports.conversations import DESCRIBE
 from cxr_lightning.reports.draw import choose
 from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord, ShardError

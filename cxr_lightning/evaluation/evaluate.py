@@ -19,9 +19,10 @@ from rich.table import Table
 from cxr_lightning.evaluation.card import note_in_card
 from cxr_lightning.evaluation.cases import Case, commonest_reference, read_cases
 from cxr_lightning.evaluation.curves import read_curves
-from cxr_lightning.evaluation.metrics import SCORES, VARIANTS, measure, score_in, verdict
-from cxr_lightning.evaluation.page import SCORE_NAMES, StudyCard, write_page
+from cxr_lightning.evaluation.metrics import VARIANTS, measure, score_in, verdict
+from cxr_lightning.evaluation.page import StudyCard, write_page
 from cxr_lightning.evaluation.predictions import record_answers
+from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.study import Split
 
@@ -86,8 +87,7 @@ def evaluate(
     metrics["verdict"] = seen + verdict(metrics)
     _write_json(out / "metrics.json", metrics)
     write_page(out, _studies(cases, texts), metrics, curves)
-    titles = {name: title for name, (title, _) in SCORE_NAMES.items()}
-    _print(metrics, out, carded=note_in_card(model, metrics, titles))
+    _print(metrics, out, carded=note_in_card(model, metrics))
 
 
 def _seen(model: Path, index: ShardIndex, split: Split) -> bool:
@@ -143,9 +143,9 @@ def _print(metrics: dict[str, Any], out: Path, *, carded: bool) -> None:
     table.add_column("score")
     for variant in VARIANTS:
         table.add_column(_WORDS[variant], justify="right", min_width=12)
-    for name in SCORES:
-        scores = [score_in(metrics, name + ending) for ending in VARIANTS.values()]
-        table.add_row(SCORE_NAMES[name][0], *(f"{s.value:.2f}\n[dim]{s.low:.2f} to {s.high:.2f}[/dim]" for s in scores))
+    for scorer in SCORERS:
+        scores = [score_in(metrics, scorer.name + ending) for ending in VARIANTS.values()]
+        table.add_row(scorer.title, *(f"{s.value:.2f}\n[dim]{s.low:.2f} to {s.high:.2f}[/dim]" for s in scores))
     console.print(table)
     console.print(metrics["verdict"])
     console.print(f"Scores, answers and a page to look at: {out}")

@@ -6,45 +6,19 @@ interval, and a sentence that says how much of the score the image is worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cxr_lightning.evaluation.bootstrap import Score, ScoreOf, interval, paired_difference, ratio_of_sums
 from cxr_lightning.evaluation.cases import Case
-from cxr_lightning.evaluation.findings import LABELS, find
-from cxr_lightning.evaluation.overlap import bleu, bleu_statistics, rouge_statistics
-from cxr_lightning.evaluation.scores import LabelScore, count_labels, macro_f1, micro_f1, score_labels
-
-Statistics = Callable[[Sequence[Case], Sequence[str]], NDArray[Any]]
-"""From studies and answers to additive statistics (N, ...)."""
+from cxr_lightning.findings.located import LABELS, find
+from cxr_lightning.scoring.bootstrap import Score, interval, paired_difference
+from cxr_lightning.scoring.labels import LabelScore, count_labels, score_labels
+from cxr_lightning.scoring.registry import SCORERS
+from cxr_lightning.scoring.scorer import Texts
 
 VARIANTS = {"own": "", "swapped": "_swapped", "blank": "_blank", "commonest": "_commonest"}
 """What was answered, and how the name of its score ends. "commonest" always answers the commonest training text."""
-
-
-def _finding_statistics(cases: Sequence[Case], answers: Sequence[str]) -> NDArray[np.int64]:
-    return count_labels([case.truth for case in cases], [find(answer) for answer in answers])
-
-
-def _rouge_statistics(cases: Sequence[Case], answers: Sequence[str]) -> NDArray[np.float64]:
-    return rouge_statistics([case.reference for case in cases], answers)
-
-
-def _bleu_statistics(cases: Sequence[Case], answers: Sequence[str]) -> NDArray[np.float64]:
-    return bleu_statistics([case.reference for case in cases], answers)
-
-
-SCORES: dict[str, tuple[Statistics, ScoreOf]] = {
-    "findings_micro_f1": (_finding_statistics, micro_f1),
-    "findings_macro_f1": (_finding_statistics, macro_f1),
-    "rouge_l": (_rouge_statistics, ratio_of_sums),
-    "bleu_4": (_bleu_statistics, bleu),
-}
-"""The scores. A new one is a row: what adds up over studies, and how the sums become a number."""
 
 
 def measure(
@@ -66,8 +40,10 @@ def measure(
     values: dict[str, float] = {}
     intervals: dict[str, list[float]] = {}
     differences: dict[str, dict[str, float]] = {}
-    for name, (statistics_of, score_of) in SCORES.items():
-        statistics = {variant: statistics_of(cases, answers[variant]) for variant in VARIANTS if variant in answers}
+    texts = {variant: texts_of(cases, answers[variant]) for variant in VARIANTS if variant in answers}
+    for scorer in SCORERS:
+        name, score_of = scorer.name, scorer.score_of
+        statistics = {variant: scorer.statistics(each) for variant, each in texts.items()}
         for variant, rows in statistics.items():
             score = interval(rows, score_of, patients=patients, draws=draws, seed=seed)
             values[name + VARIANTS[variant]] = score.value
@@ -77,7 +53,8 @@ def measure(
                     statistics["own"], rows, score_of, patients=patients, draws=draws, seed=seed
                 )
                 differences[f"{name}_own_minus{VARIANTS[variant]}"] = asdict(difference)
-    counts = _finding_statistics(cases, answers["own"])
+    own = texts["own"]
+    counts = count_labels(own.truths, [find(answer) for answer in own.answers])
     table = score_labels(counts, patients=patients, labels=LABELS, draws=draws, seed=seed)
     return {
         "studies": len(cases),
@@ -88,6 +65,16 @@ def measure(
         "per_finding": {row.label: _plain(row) for row in table},
         "method": _method(cases, draws),
     }
+
+
+def texts_of(cases: Sequence[Case], answers: Sequence[str]) -> Texts:
+    """Lays answers beside what they should have said.
+
+    Args:
+        cases: The studies.
+        answers: Their answers, in the same order.
+    """
+    return Texts([case.reference for case in cases], answers, [case.truth for case in cases])
 
 
 def score_in(metrics: Mapping[str, Any], name: str) -> Score:

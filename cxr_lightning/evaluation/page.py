@@ -19,17 +19,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from cxr_lightning.evaluation.curves import HEIGHT, LEFT, RIGHT, WIDTH, Curve, draw_chart
-from cxr_lightning.evaluation.findings import LABELS, find, split_sentences
 from cxr_lightning.evaluation.metrics import VARIANTS, score_in
+from cxr_lightning.findings.located import LABELS, find, split_sentences
+from cxr_lightning.scoring.registry import SCORERS
 
 Verdict = Literal["hit", "missed", "invented", ""]
 
-SCORE_NAMES = {
-    "findings_micro_f1": ("Findings, micro F1", "every finding of every study weighs the same"),
-    "findings_macro_f1": ("Findings, macro F1", "rare findings weigh as much as common ones"),
-    "rouge_l": ("ROUGE-L", "longest common run of words"),
-    "bleu_4": ("BLEU-4", "shared runs of one to four words"),
-}
 VARIANT_NAMES = {
     "own": "its own image",
     "swapped": "another patient’s image",
@@ -155,14 +150,15 @@ def _card(study: StudyCard) -> dict[str, Any]:
 
 def _score_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for name, (title, meaning) in SCORE_NAMES.items():
+    for scorer in SCORERS:
+        name = scorer.name
         variants = [
             {"variant": variant, "words": VARIANT_NAMES[variant], "score": score_in(metrics, name + ending)}
             for variant, ending in VARIANTS.items()
             if name + ending in metrics
         ]
         if variants:
-            rows.append({"name": name, "title": title, "meaning": meaning, "variants": variants})
+            rows.append({"name": name, "title": scorer.title, "meaning": scorer.meaning, "variants": variants})
     return rows
 
 

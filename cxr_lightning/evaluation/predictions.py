@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_lightning.evaluation.cases import Case
-from cxr_lightning.evaluation.findings import find
+from cxr_lightning.findings.located import find
 
 if TYPE_CHECKING:
     from cxr_lightning.evaluation.generate import Answer

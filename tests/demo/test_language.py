@@ -21,7 +21,7 @@ from cxr_lightning.demo.language import (
 )
 from cxr_lightning.demo.lessons import read_lessons
 from cxr_lightning.demo.tower import TowerRecipe, prepare_tower
-from cxr_lightning.evaluation.findings import LABELS
+from cxr_lightning.findings.located import LABELS
 from cxr_lightning.model.compose import load_model, load_processor
 from cxr_lightning.model.source import ModelSource
 from cxr_lightning.stream.conversation import render

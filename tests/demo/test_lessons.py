@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_lightning.demo.lessons import KIND, Box, LessonError, patch_labels, read_lessons, read_pictures, study_labels
-from cxr_lightning.evaluation.findings import LABELS, find
+from cxr_lightning.findings.located import LABELS, find
 from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.splits import Fractions, split_of
 

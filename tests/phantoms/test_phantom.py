@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.evaluation.findings import LABELS as KNOWN
-from cxr_lightning.evaluation.findings import find
+from cxr_lightning.findings.located import LABELS as KNOWN
+from cxr_lightning.findings.located import find
 from cxr_lightning.phantoms import draw_study
 from cxr_lightning.phantoms.catalogue import LABELS
 from cxr_lightning.phantoms.phantom import SMALLEST, Phantom

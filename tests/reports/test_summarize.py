@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_lightning.evaluation.findings import find
+from cxr_lightning.findings.located import find
 from cxr_lightning.phantoms.phantom import draw_study
 from cxr_lightning.reports.summarize import said_in, summarize
 from cxr_lightning.study import Report

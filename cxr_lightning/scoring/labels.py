@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.evaluation.bootstrap import Score, Sums, interval
-from cxr_lightning.evaluation.findings import LABELS
+from cxr_lightning.findings.located import LABELS, find
+from cxr_lightning.scoring.bootstrap import Score, Sums, interval
+from cxr_lightning.scoring.scorer import Scorer, Texts
 
 HIT, INVENTED, MISSED = 0, 1, 2
 
@@ -137,3 +138,27 @@ def _f1(counts: Sums) -> NDArray[np.float64]:
     hits = counts[..., HIT]
     total = 2 * hits + counts[..., INVENTED] + counts[..., MISSED]
     return np.where(total > 0, 2 * hits / np.maximum(total, 1), np.nan)
+
+
+def _statistics(texts: Texts) -> NDArray[np.int64]:
+    return count_labels(texts.truths, [find(answer) for answer in texts.answers])
+
+
+SCORERS = (
+    Scorer(
+        "findings_micro_f1",
+        "Findings, micro F1",
+        "every finding of every study weighs the same",
+        "findings",
+        _statistics,
+        micro_f1,
+    ),
+    Scorer(
+        "findings_macro_f1",
+        "Findings, macro F1",
+        "rare findings weigh as much as common ones",
+        "findings",
+        _statistics,
+        macro_f1,
+    ),
+)

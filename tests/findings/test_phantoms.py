@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxr_lightning.evaluation.findings import LABELS, find
+from cxr_lightning.findings.located import LABELS, find
 from cxr_lightning.phantoms.anatomy import draw_exposure, draw_patient
 from cxr_lightning.phantoms.catalogue import choose
 from cxr_lightning.phantoms.wording import write_report

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxr_lightning.evaluation.bootstrap import interval, paired_difference, ratio_of_sums
+from cxr_lightning.scoring.bootstrap import interval, paired_difference, ratio_of_sums
 
 pytestmark = pytest.mark.quick
 
@@ -57,7 +57,7 @@ def test_pairing_sees_a_small_steady_gain() -> None:
 
 def test_blocks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = interval(coins(0, 30), ratio_of_sums, draws=100)
-    monkeypatch.setattr("cxr_lightning.evaluation.bootstrap._BLOCK", 30 * 7)
+    monkeypatch.setattr("cxr_lightning.scoring.bootstrap._BLOCK", 30 * 7)
     assert interval(coins(0, 30), ratio_of_sums, draws=100) == whole
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_lightning.evaluation.certainty import Certainty
-from cxr_lightning.evaluation.findings import FINDINGS, LABELS, find, find_mentions
+from cxr_lightning.findings.certainty import Certainty
+from cxr_lightning.findings.located import FINDINGS, LABELS, find, find_mentions
 
 pytestmark = pytest.mark.quick
 

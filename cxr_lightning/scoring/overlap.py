@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.evaluation.bootstrap import Sums
+from cxr_lightning.scoring.bootstrap import Sums, ratio_of_sums
+from cxr_lightning.scoring.scorer import Scorer
 
 _WORD = re.compile(r"[a-z0-9]+")
 ORDERS = 4
@@ -111,3 +112,23 @@ def _bleu_row(reference: str, answer: str) -> list[float]:
 
 def _grams(words: list[str], order: int) -> Counter[tuple[str, ...]]:
     return Counter(zip(*(words[start:] for start in range(order)), strict=False))
+
+
+SCORERS = (
+    Scorer(
+        "rouge_l",
+        "ROUGE-L",
+        "longest common run of words",
+        "overlap",
+        lambda texts: rouge_statistics(texts.references, texts.answers),
+        ratio_of_sums,
+    ),
+    Scorer(
+        "bleu_4",
+        "BLEU-4",
+        "shared runs of one to four words",
+        "overlap",
+        lambda texts: bleu_statistics(texts.references, texts.answers),
+        bleu,
+    ),
+)

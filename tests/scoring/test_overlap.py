@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.evaluation.bootstrap import ratio_of_sums
-from cxr_lightning.evaluation.overlap import bleu, bleu_statistics, rouge_l, rouge_statistics
+from cxr_lightning.scoring.bootstrap import ratio_of_sums
+from cxr_lightning.scoring.overlap import bleu, bleu_statistics, rouge_l, rouge_statistics
 
 pytestmark = pytest.mark.quick
 

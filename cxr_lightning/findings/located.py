@@ -14,8 +14,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
-from cxr_lightning.evaluation.certainty import SIZES, Certainty, certainty
-from cxr_lightning.evaluation.places import BOTH, Place, find_places
+from cxr_lightning.findings.certainty import SIZES, Certainty, certainty
+from cxr_lightning.findings.places import BOTH, Place, find_places
 
 Detail = Literal["none", "side", "zone", "lobe"]
 """How finely a finding is located: not at all, by side, by third of a lung, by lobe."""

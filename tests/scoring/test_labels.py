@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_lightning.evaluation.findings import LABELS
-from cxr_lightning.evaluation.scores import count_labels, macro_f1, micro_f1, score_labels
+from cxr_lightning.findings.located import LABELS
+from cxr_lightning.scoring.labels import count_labels, macro_f1, micro_f1, score_labels
 
 pytestmark = pytest.mark.quick
 

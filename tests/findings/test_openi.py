@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cxr_lightning.evaluation.findings import LABELS, find
-from cxr_lightning.evaluation.scores import count_labels, micro_f1
+from cxr_lightning.findings.located import LABELS, find
+from cxr_lightning.scoring.labels import count_labels, micro_f1
 
 ARCHIVE = Path(os.environ.get("CXR_REAL_DATA", "absent"), "openi", "NLMCXR_reports_dev.tgz")
 SIDED = {

@@ -1,0 +1,25 @@
+"""All scores, in the order of tables. A new one is a row in its own file, and that file's name here."""
+
+from __future__ import annotations
+
+from cxr_lightning.scoring import labels, overlap
+from cxr_lightning.scoring.scorer import Scorer
+
+SCORERS: tuple[Scorer, ...] = (*labels.SCORERS, *overlap.SCORERS)
+"""What needs no weights and no package beyond the usual ones."""
+
+
+def scorer_named(name: str) -> Scorer:
+    """Returns a score by its name.
+
+    Args:
+        name: The name.
+
+    Raises:
+        KeyError: There is none.
+    """
+    return next((scorer for scorer in SCORERS if scorer.name == name), None) or _missing(name)
+
+
+def _missing(name: str) -> Scorer:
+    raise KeyError(f"no score is called {name!r}; there are {', '.join(scorer.name for scorer in SCORERS)}")
