@@ -76,7 +76,7 @@ def interval(
     Raises:
         ValueError: If there is no study, or if patients and studies differ in number.
     """
-    units = _sum_by_patient(np.asarray(statistics, dtype=np.float64), patients)
+    units = sum_by_patient(np.asarray(statistics, dtype=np.float64), patients)
     value = float(score_of(units.sum(axis=0, keepdims=True))[0])
     drawn = np.concatenate([score_of(sums) for sums in _draw(units, draws, seed)])
     return _summary(value, drawn, level, len(statistics))
@@ -139,8 +139,19 @@ def ratio_of_sums(sums: Sums) -> NDArray[np.float64]:
     return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1e-12))
 
 
-def _sum_by_patient(statistics: Sums, patients: Sequence[Hashable] | None) -> Sums:
-    """Adds up the studies of each patient: (N, ...) to (U, ...)."""
+def sum_by_patient(statistics: Sums, patients: Sequence[Hashable] | None) -> Sums:
+    """Adds up the studies of each patient, which are drawn or exchanged together.
+
+    Args:
+        statistics: Additive statistics (N, ...).
+        patients: Patient of each study; without them every study is its own patient.
+
+    Returns:
+        Sums (U, ...), patients in the order in which they come.
+
+    Raises:
+        ValueError: If there is no study, or if patients and studies differ in number.
+    """
     if len(statistics) == 0:
         raise ValueError("There are no studies to score. Choose another split or check that the shards hold this one.")
     if patients is None:
