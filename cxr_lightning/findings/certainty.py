@@ -20,11 +20,12 @@ SIZES = (
 
 
 class Certainty(StrEnum):
-    """What a sentence says about a finding that it names."""
+    """What a sentence says about a finding that it names; a whole report may also not name it."""
 
     PRESENT = "present"
     ABSENT = "absent"
     UNCERTAIN = "uncertain"
+    UNMENTIONED = "unmentioned"
 
 
 _DEGREE = r"(?:significant |interval |appreciable |substantial |major |short |definite |clear |real |further )*"
