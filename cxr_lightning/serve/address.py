@@ -1,9 +1,16 @@
-"""Addresses: which of them never leave this machine, and which key opens a server."""
+"""Addresses: which of them never leave this machine or this site, and which key opens a server."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import socket
+
+_SITE = [
+    ipaddress.ip_network(each)
+    for each in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+] + [ipaddress.ip_network(each) for each in ("::1/128", "fc00::/7", "fe80::/10")]
+"""Loopback, private (RFC 1918, RFC 4193) and link-local addresses. Not Python's `is_private`, which holds more."""
 
 KEY = "CXR_API_KEY"
 """The environment's name for a server's key. Never OPENAI_API_KEY: that is for another server."""
@@ -19,6 +26,26 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_on_site(host: str) -> bool:
+    """Tells whether all addresses of a host are this machine's or a private network's.
+
+    Args:
+        host: A name or an address. A name that is not known is not on site.
+    """
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(_is_private(each) for each in found)
+
+
+def _is_private(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped  # what is said in IPv6 of an address out there is out there
+    return any(address in network for network in _SITE if network.version == address.version)
 
 
 def key(given: str | None) -> str | None:

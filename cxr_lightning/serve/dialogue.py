@@ -60,11 +60,13 @@ class Reply:
         text: The answer, without white space around it.
         tokens: How many tokens it took, its end included; None where a server does not say.
         finish: Why it ended; None where a server does not say.
+        asked_tokens: How many tokens the question took; None where nobody says.
     """
 
     text: str
     tokens: int | None = None
     finish: Finish | None = None
+    asked_tokens: int | None = None
 
 
 class Responder(Protocol):

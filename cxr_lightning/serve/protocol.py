@@ -49,9 +49,12 @@ def reply_of(answer: Any, url: str) -> Reply:
         raise foreign(url, "a choice without a message")
     if message.content is None:
         raise RefusedError(f"{url} answered without words (finish_reason {choice.finish_reason})")
-    tokens = getattr(getattr(answer, "usage", None), "completion_tokens", None)
+    usage = getattr(answer, "usage", None)
     return Reply(
-        _text(message.content, url).strip(), tokens if isinstance(tokens, int) else None, _finish(choice.finish_reason)
+        _text(message.content, url).strip(),
+        _count(usage, "completion_tokens"),
+        _finish(choice.finish_reason),
+        _count(usage, "prompt_tokens"),
     )
 
 
@@ -104,6 +107,11 @@ def _text(content: Any, url: str) -> str:
     if not isinstance(content, str):
         raise foreign(url, f"{_kind(content)} where text belongs")
     return content
+
+
+def _count(usage: Any, name: str) -> int | None:
+    count = getattr(usage, name, None)
+    return count if isinstance(count, int) else None
 
 
 def _finish(reason: Any) -> Finish | None:

@@ -42,6 +42,7 @@ class Remote:
         api_key: What it asks for, if it does; None takes CXR_API_KEY, never OPENAI_API_KEY: that is for another server.
         image_size: Longest side of the films sent; larger ones are shrunk first.
         tries: Attempts at a request.
+        direct: Never by way of a proxy that the environment names; without it, only a server on this machine is not.
 
     Attributes:
         name: The served model's name.
@@ -61,6 +62,7 @@ class Remote:
         api_key: str | None = None,
         image_size: int | None = None,
         tries: int = TRIES,
+        direct: bool = False,
     ) -> None:
         parts = _split(url)
         # Without the user's name and password: what has the URL shows it, in logs and errors.
@@ -68,7 +70,7 @@ class Remote:
         self.url, self.image_size = bare.geturl(), image_size
         self.shown = shown(self.url)
         self._tries, self._closing = tries, threading.Event()
-        self._client: Any = _client(parts, self.url, api_key)
+        self._client: Any = _client(parts, self.url, api_key, direct=direct)
         self._told_size = False
         self.name = model or ""
         self.name = model or self._only_model()
@@ -85,9 +87,11 @@ class Remote:
             ServerError: If it is gone.
         """
         if len(dialogues) == 1:
-            return [self._reply(dialogues[0], max_new_tokens)]
+            return [self.reply(dialogues[0], max_new_tokens=max_new_tokens)]
         many = max(len(dialogues), 1)
-        return list(ahead(lambda each: self._reply(each, max_new_tokens), dialogues, workers=many, window=many))
+        return list(
+            ahead(lambda each: self.reply(each, max_new_tokens=max_new_tokens), dialogues, workers=many, window=many)
+        )
 
     def answers(self, dialogues: Sequence[Dialogue], *, max_new_tokens: int) -> list[str]:
         """Answers a batch; the texts alone.
@@ -97,6 +101,21 @@ class Remote:
             max_new_tokens: Longest answer.
         """
         return [reply.text for reply in self.replies(dialogues, max_new_tokens=max_new_tokens)]
+
+    def reply(self, dialogue: Dialogue, *, max_new_tokens: int, seed: int | None = None) -> Reply:
+        """Answers one dialogue; several threads may ask at once.
+
+        Args:
+            dialogue: What is asked; it may have no film.
+            max_new_tokens: Longest answer.
+            seed: What the server is told to draw by, if it draws.
+
+        Raises:
+            RefusedError: If the server refuses it.
+            ServerError: If it is gone.
+        """
+        more = {} if seed is None else {"seed": seed}
+        return reply_of(self._tried(self._request(dialogue, max_new_tokens, **more)), self.shown)
 
     def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Generator[str, None, Reply]:
         """Answers piece by piece.
@@ -149,9 +168,6 @@ class Remote:
         self._closing.set()
         self._client.close()
 
-    def _reply(self, dialogue: Dialogue, max_new_tokens: int) -> Reply:
-        return reply_of(self._tried(self._request(dialogue, max_new_tokens)), self.shown)
-
     def _request(self, dialogue: Dialogue, max_new_tokens: int, **more: Any) -> Callable[[], Any]:
         messages = self._messages(dialogue)  # once, however often it is sent
         return lambda: self._client.chat.completions.create(
@@ -167,7 +183,8 @@ class Remote:
             log.warning("Films are sent whole. A model answers best about the size it learned from: say --image_size.")
         urls = ["data:image/png;base64," + base64.b64encode(encode(film, "png")).decode() for film in films]
         parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-        messages[0]["content"] = [*parts, {"type": "text", "text": messages[0]["content"]}]
+        if parts:  # text alone goes as text: some servers know no parts
+            messages[0]["content"] = [*parts, {"type": "text", "text": messages[0]["content"]}]
         return messages
 
     def _only_model(self) -> str:
@@ -196,7 +213,7 @@ class Remote:
         raise AssertionError
 
 
-def _client(parts: SplitResult, url: str, api_key: str | None) -> Any:
+def _client(parts: SplitResult, url: str, api_key: str | None, *, direct: bool) -> Any:
     try:
         import openai
     except ImportError:
@@ -205,7 +222,7 @@ def _client(parts: SplitResult, url: str, api_key: str | None) -> Any:
         ) from None
     # A proxy that the environment names is for the world outside, never for this machine.
     http = openai.DefaultHttpxClient(
-        trust_env=not is_loopback(parts.hostname or ""),
+        trust_env=not direct and not is_loopback(parts.hostname or ""),
         follow_redirects=False,
         auth=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
     )
