@@ -45,7 +45,9 @@ patient without a radiologist who has read the image.
 | source commit | `{commit}` |
 | inherits | {inherits} |
 {loss}
-The run's whole record stands in `provenance.json`.
+The run's whole record stands in `provenance.json`; the studies it learned from, by hashed key and look, in
+`studies.npy`, so that nobody scores it on them unawares. Who has a film can find out whether it is among them: where
+that must not be known, delete that file.
 
 ## Licences
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from cxr_lightning.checkpoint import weights
 from cxr_lightning.checkpoint.position import validation_loss
 from cxr_lightning.checkpoint.runs import WEIGHTS, Run, open_run
+from cxr_lightning.checkpoint.studies import read_studies, write_studies
 from cxr_lightning.export.adapter import prove_adapter, require_adapter, write_adapter
 from cxr_lightning.export.card import model_card
 from cxr_lightning.export.contents import Contents, plan, write_beside
@@ -210,6 +211,9 @@ def _describe(folder: Path, run: Run, checkpoint: Path, checks: list[Check], *, 
     )
     record: dict[str, Any] = {**run.provenance, **names, "proof": [asdict(check) for check in checks]}
     (folder / PROVENANCE).write_text(json.dumps(record, indent=2) + "\n")
+    learned_from = read_studies(run.folder)
+    if learned_from is not None:
+        write_studies(folder, learned_from)
 
 
 @contextmanager

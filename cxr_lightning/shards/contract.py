@@ -13,7 +13,7 @@ from cxr_lightning.reports.conversations import IMAGE_MARK, Turn
 from cxr_lightning.study import Position, Split
 
 SCHEMA = 1
-INDEX_SCHEMA = 2
+INDEX_SCHEMA = 3
 INDEX_NAME = "index.json"
 ROWS_NAME = "index.npy"
 SHARD_NAME = "{split}-{number:06d}.tar"

@@ -22,8 +22,13 @@ def sync(path: Path) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Writes a small file, whole or not at all; what had the name before goes then."""
+    write_bytes(file, text.encode())
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all; what had the name before goes then."""
     aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    aside.write_text(text)
+    aside.write_bytes(content)
     aside.replace(file)
 
 

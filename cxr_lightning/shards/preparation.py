@@ -22,6 +22,7 @@ from cxr_lightning.shards.contract import (
     ViewRecord,
 )
 from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
+from cxr_lightning.shards.looks import NOTHING, look_of
 from cxr_lightning.shards.sample import sample_bytes
 from cxr_lightning.shards.writer import Packed
 from cxr_lightning.study import Split, Study, View
@@ -106,7 +107,8 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
         images[suffix] = encode(gray, recipe.format, recipe.quality)
         views.append(ViewRecord(member=suffix, position=view.position, width=gray.shape[1], height=gray.shape[0]))
     block = sample_bytes(job.key, _record(job, said, turns, views, keep_id=recipe.keep_study_ids), images)
-    return Packed(job.key, job.patient, len(said.summary), len(images), block)
+    look = look_of(next(iter(images.values()))) if images else NOTHING
+    return Packed(job.key, job.patient, len(said.summary), len(images), block, look)
 
 
 def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.shards.looks import NOTHING, Look
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.study import SPLITS, Split
 
@@ -41,6 +42,7 @@ class Row(NamedTuple):
         characters: Length of its summary.
         images: Number of its images.
         crc32: CRC-32 of those bytes.
+        look: What its primary image looks like.
     """
 
     key: bytes
@@ -51,6 +53,7 @@ class Row(NamedTuple):
     characters: int
     images: int
     crc32: int
+    look: Look = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ def row_type(width: int) -> np.dtype[np.void]:
     """
     # An offset is signed: with an unsigned 64-bit one, numpy would make floats of sums with other integers.
     numbers = {"shard": "<u4", "offset": "<i8", "size": "<u4", "characters": "<u4", "images": "<u2", "crc32": "<u4"}
-    return np.dtype([("key", f"S{width}"), ("patient", f"S{LONGEST_PATIENT}"), *numbers.items()])
+    words = [("key", f"S{width}"), ("patient", f"S{LONGEST_PATIENT}")]
+    return np.dtype([*words, *numbers.items(), ("look", "<u8", (len(NOTHING),))])
 
 
 def rows_of(samples: Sequence[Row]) -> Rows:

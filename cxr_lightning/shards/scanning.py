@@ -20,6 +20,7 @@ from cxr_lightning.shards import members as foreign
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import KEY_PATTERN, MembersRecord, ShardError
 from cxr_lightning.shards.identity import hashed
+from cxr_lightning.shards.looks import NOTHING, look_of
 from cxr_lightning.shards.members import MemberError
 from cxr_lightning.shards.rows import LONGEST_KEY, LONGEST_PATIENT, Row, Rows, rows_of
 from cxr_lightning.shards.sample import parse_sample
@@ -291,13 +292,14 @@ class _Scan:
         if group.end - group.start > LARGEST_SAMPLE:
             raise MemberError("too large", f"{group.end - group.start} bytes; a sample may have {LARGEST_SAMPLE}")
 
-    def _add(self, group: _Group, block: bytes, patient: str, split: int, characters: int, images: int) -> None:
-        crc32 = zlib.crc32(block)
-        row = Row(group.key.encode(), patient.encode(), 0, group.start, len(block), characters, images, crc32)
+    def _add(self, group: _Group, block: bytes, patient: str, split: int, characters: int, images: list[bytes]) -> None:
+        crc32, look = zlib.crc32(block), look_of(images[0]) if images else NOTHING
+        counts = (len(block), characters, len(images), crc32, look)
+        row = Row(group.key.encode(), patient.encode(), 0, group.start, *counts)
         self.rows.append(row)
         self.splits.append(split)
 
-    def _packed(self, block: bytes) -> tuple[str, int, int, int]:
+    def _packed(self, block: bytes) -> tuple[str, int, int, list[bytes]]:
         try:
             sample = parse_sample(block)
             record = sample.record
@@ -308,9 +310,9 @@ class _Scan:
             self.longest = max([self.longest, *(max(view["width"], view["height"]) for view in record["views"])])
         except (ShardError, KeyError, TypeError, ValueError) as error:
             raise MemberError("no packed sample", f"it is no sample of cxr pack ({error})") from None
-        return patient, split, characters, len(sample.images)
+        return patient, split, characters, list(sample.images.values())
 
-    def _foreign(self, block: bytes) -> tuple[str, int, int, int]:
+    def _foreign(self, block: bytes) -> tuple[str, int, int, list[bytes]]:
         assert self.how.members is not None
         files = foreign.files_of(block)
         taken = foreign.take(files, self.how.members)
@@ -323,4 +325,4 @@ class _Scan:
         if taken.image is not None:
             self.formats["jpg" if taken.image.format == "JPEG" else "png"] += 1
             self.longest = max(self.longest, taken.image.width, taken.image.height)
-        return patient, UNDECIDED, len(taken.text), 0 if taken.image is None else 1
+        return patient, UNDECIDED, len(taken.text), [] if taken.image is None else [taken.image.data]

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from cxr_lightning.shards.contract import INDEX_NAME, ROWS_NAME, SHARD_NAME
+from cxr_lightning.shards.looks import NOTHING, Look
 from cxr_lightning.shards.rows import Row, ShardRows, rows_of
 from cxr_lightning.shards.tar import BLOCK
 from cxr_lightning.study import Split
@@ -36,6 +37,7 @@ class Packed:
         characters: Length of its summary.
         images: Number of its images.
         block: Its stretch of tar, as `sample_bytes` makes it.
+        look: What its primary image looks like.
     """
 
     key: str
@@ -43,6 +45,7 @@ class Packed:
     characters: int
     images: int
     block: bytes
+    look: Look = NOTHING
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class SplitWriter:
                 characters=sample.characters,
                 images=sample.images,
                 crc32=zlib.crc32(sample.block),
+                look=sample.look,
             )
         )
         shard.write(sample.block)

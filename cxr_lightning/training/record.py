@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 from rich.console import Console
 
 from cxr_lightning import __version__
+from cxr_lightning.checkpoint import studies
 from cxr_lightning.checkpoint.runs import newest_checkpoint, write_provenance
 from cxr_lightning.model.trainable import table
 from cxr_lightning.shards.durable import write_text
@@ -74,6 +75,8 @@ class Record(pl.Callback):
         # Only now: a resume that was refused on the way here must not change what the run says of itself.
         self.run.mkdir(parents=True, exist_ok=True)
         write_text(self.run / "config.yaml", self.config)
+        learned_from = studies.trained_on(data.sets.indexes, pl_module.ancestors())
+        studies.write_studies(self.run, learned_from)
         job = Job.here()
         if job is not None and (script := job.script()):
             (self.run / "job.sh").touch(0o600)  # Slurm shows a script to its owner alone: there may be tokens in it
@@ -92,6 +95,7 @@ class Record(pl.Callback):
                     "weights": [each.weight for each in data.sets.sets],
                     "fingerprint": data.sets.fingerprint,
                     "samples": data.batches.order.samples,
+                    "studies": len(learned_from),
                     "global_batch": data.global_batch,
                     "epochs": data.epochs,
                     "steps": data.steps,

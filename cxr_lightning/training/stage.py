@@ -257,6 +257,11 @@ class StageModule(pl.LightningModule):
         """Returns the names of the parameters that differ from the base: learning now, or learned in an earlier run."""
         return sorted({*learning_names(self.model), *self.inherited_names})
 
+    def ancestors(self) -> list[Path]:
+        """Returns the folders that what was learned before this training came from."""
+        parts = (self.source.base, self.source.vision, self.source.language)
+        return [*([] if self.inherits is None else [self.inherits.folder]), *(Path(part) for part in parts if part)]
+
     def provenance(self) -> dict[str, Any]:
         """Returns what `run.json` says about the model."""
         earlier = None if self.inherits is None else self.inherits.provenance

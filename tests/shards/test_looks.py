@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cxr_lightning.phantoms.archive import draw
+from cxr_lightning.shards.looks import NOTHING, SAME, known_again, look_of
+
+REAL = Path(os.environ.get("CXR_REAL_DATA", "absent"), "open", "images")
+
+TWIN = "roco-05528"
+"""Two collections hold this film, each under a name of its own; the look is how we came to know."""
+
+
+def stored(image: Image.Image, kind: str = "JPEG", quality: int = 95) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=quality)
+    return buffer.getvalue()
+
+
+def halved(image: Image.Image) -> Image.Image:
+    return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+
+
+def looks_of(images: list[bytes]) -> np.ndarray:
+    return np.array([look_of(each) for each in images], dtype=np.uint64)
+
+
+def require_known(films: list[Image.Image]) -> None:
+    looks = looks_of([stored(film) for film in films])
+    for again in (
+        [stored(film, quality=40) for film in films],
+        [stored(film, "PNG") for film in films],
+        [stored(halved(film)) for film in films],
+    ):
+        assert known_again(looks_of(again), looks).mean() >= 0.98
+    for number in range(len(films)):
+        others = np.delete(looks, number, axis=0)
+        assert not known_again(looks[number : number + 1], others).any()
+
+
+def test_a_drawn_film_is_known_again_and_no_other_is_taken_for_it(tmp_path):
+    draw(tmp_path, studies=60, seed=3, size=256, workers=1)
+    require_known([Image.open(path).convert("L") for path in sorted((tmp_path / "images").glob("*[0-9].png"))])
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="CXR_REAL_DATA names no folder with open/images")
+def test_a_real_film_is_known_again_and_no_other_is_taken_for_it():
+    films = [path for path in sorted(REAL.glob("*.jpg")) if path.stem != TWIN]
+    require_known([Image.open(path).convert("L") for path in films])
+
+
+@pytest.mark.quick
+@given(st.binary(max_size=300))
+def test_what_is_no_image_looks_like_nothing(data):
+    assert look_of(data) == NOTHING
+
+
+@pytest.mark.quick
+def test_what_has_no_look_is_never_known():
+    nothing = np.zeros((2, 4), dtype=np.uint64)
+    some = looks_of([stored(Image.effect_noise((90, 70), 40))])
+    assert not known_again(nothing, nothing).any()
+    assert not known_again(nothing, some).any()
+    assert not known_again(some, nothing[:0]).any()
+
+
+@pytest.mark.quick
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40))
+def test_looks_are_alike_up_to_so_many_bits(seed, flipped):
+    random = np.random.default_rng(seed)
+    bits = np.append(random.permutation(np.arange(255) < 128), False)
+    other = bits.copy()
+    other[random.choice(255, flipped, replace=False)] ^= True
+    one, two = (np.packbits(each).view(">u8").astype(np.uint64)[None] for each in (bits, other))
+    assert known_again(one, two)[0] == (flipped <= SAME)
