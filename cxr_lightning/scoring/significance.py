@@ -4,22 +4,19 @@ Enters additive statistics of two models on the same studies; leaves p values. W
 matter which of them gave which answer, so the answers of a patient are exchanged, all at once, and the difference is
 taken again. Sums add up, so an exchange is a row of signs and ten thousand of them are one matrix product.
 
-Shapes: D draws, U units (patients), N studies, M scores that are tested together, ... for what the statistics hold.
+Shapes: D draws, U units (patients), N studies, M p values, and ... for what the statistics hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.scoring.bootstrap import Sums, sum_by_patient
-
-ScoresOf = Callable[[Sums], NDArray[np.float64]]
-"""From summed statistics (D, ...) to scores (D), or (D, M) where several are tested on the same exchanges."""
+from cxr_lightning.scoring.bootstrap import ScoreOf, sum_by_patient
 
 # Bounds the memory of one block of draws to 32 MiB whatever the size of the data.
 _BLOCK = 4 * 2**20
@@ -28,16 +25,16 @@ _ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
-class Chances:
-    """How often chance alone makes differences as large as those found.
+class Chance:
+    """How often chance alone makes a difference as large as the one found.
 
     Attributes:
-        p: Two-sided p values (M).
+        p: Two-sided p value.
         exchanges: How many ways of exchanging were tried.
         exact: Whether these were all there are.
     """
 
-    p: NDArray[np.float64]
+    p: float
     exchanges: int
     exact: bool
 
@@ -45,12 +42,12 @@ class Chances:
 def permutation_test(
     first: NDArray[Any],
     second: NDArray[Any],
-    scores_of: ScoresOf,
+    score_of: ScoreOf,
     *,
     patients: Sequence[Hashable] | None = None,
     draws: int = 10_000,
     seed: int = 0,
-) -> Chances:
+) -> Chance:
     """Tests whether two models score differently on the same studies.
 
     Paired, two-sided, by patient (Fisher 1935; for sums of texts, Yeh 2000). All exchanges are tried where there are no
@@ -59,13 +56,13 @@ def permutation_test(
     Args:
         first: Additive statistics (N, ...).
         second: Those of the other model, on the same studies in the same order.
-        scores_of: From sums over studies (D, ...) to scores (D) or (D, M).
+        score_of: From sums over studies (D, ...) to scores (D).
         patients: Patient of each study; the answers of a patient are exchanged together.
         draws: How many exchanges are drawn where there are too many to try all.
         seed: Seed of the draws.
 
     Returns:
-        The p values; 1 where nothing differs, or where a score is not a number.
+        The p value; 1 where nothing differs, or where a score is not a number.
 
     Raises:
         ValueError: If the two do not have the same shape, or there is no study.
@@ -82,20 +79,20 @@ def permutation_test(
 
     def differences(signs: NDArray[np.float64]) -> NDArray[np.float64]:
         apart = (signs @ deltas).reshape(len(signs), *total.shape)
-        difference = scores_of((total + apart) / 2) - scores_of((total - apart) / 2)
-        return difference.reshape(len(signs), -1)
+        return score_of((total + apart) / 2) - score_of((total - apart) / 2)
 
-    found = differences(np.ones((1, len(deltas))))[0]
+    found = float(differences(np.ones((1, len(deltas))))[0])
+    if not np.isfinite(found):
+        return Chance(1.0, 0, False)
     exact = len(deltas) <= 1 or 2 ** (len(deltas) - 1) <= draws
     blocks = _every_way(len(deltas)) if exact else _drawn_ways(len(deltas), draws, seed)
-    edge = np.abs(found) - _ROUNDING * np.maximum(1.0, np.abs(found))
-    reached, tried = np.zeros(len(found)), 0
+    edge = abs(found) - _ROUNDING * max(1.0, abs(found))
+    reached = tried = 0
     for signs in blocks:
         # What is not a number counts as reached, so it makes no difference look surer than it is.
-        reached += (~(np.abs(differences(signs)) < edge)).sum(axis=0)
+        reached += int((~(np.abs(differences(signs)) < edge)).sum())
         tried += len(signs)
-    p = reached / tried if exact else (reached + 1) / (tried + 1)
-    return Chances(np.where(np.isfinite(found), p, 1.0), tried, exact)
+    return Chance(reached / tried if exact else (reached + 1) / (tried + 1), tried, exact)
 
 
 def holm(p: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
