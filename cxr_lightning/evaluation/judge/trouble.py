@@ -1,0 +1,7 @@
+"""Why a judge is not asked, or not asked further."""
+
+from __future__ import annotations
+
+
+class JudgeError(ValueError):
+    """A judge cannot be asked so: reports would leave the site, the budget is too small, the folders do not fit."""
