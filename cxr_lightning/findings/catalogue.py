@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cxr_lightning.findings.certainty import Certainty
+
 Detail = Literal["none", "side", "zone", "lobe"]
 """How finely a finding is located: not at all, by side, by third of a lung, by lobe."""
 
@@ -23,7 +25,7 @@ class Finding:
         words: A regular expression of the ways in which it is said, in lower case and with hyphens as spaces.
         located: The located label without its place; empty where that vocabulary lacks it.
         observations: Those of the 14 observations that it is a case of.
-        denies: Whether the words say that it is not there ("normal heart size").
+        verdict: What the words say by themselves ("normal heart size": that it is absent), if they do.
     """
 
     name: str
@@ -31,24 +33,23 @@ class Finding:
     words: str
     located: str = ""
     observations: tuple[str, ...] = ()
-    denies: bool = False
+    verdict: Certainty | None = None
 
 
 _HEART = r"(?:heart|cardiac)(?: (?:silhouette|shadow|contours?|size|outline))*"
 _CARDIOMEDIASTINUM = r"cardio ?mediastin(?:al|um)(?: (?:silhouette|shadow|contours?|size|outline))*"
 _MEDIASTINUM = r"(?:superior |upper )?mediastin(?:um|al (?:silhouette|contours?|shadow|structures|width))"
-_IS = r"(?:is|are|appears?|remains?|looks?)"
+# Open-i writes XXXX for a word that was removed for privacy, often this one.
+_IS = r"(?:is|are|appears?|remains?|looks?|xxxx)"
 _VEIN = r"(?:svc|superior vena cava|vena cava|cavo ?atrial|caval|atri(?:um|al)|brachiocephalic|innominate)"
-_NORMAL = r"(?:(?:with)?in normal (?:limits|range)|upper limits? (?:of )?normal|normal|unremarkable|not enlarged)"
+_NORMAL = (
+    r"(?:(?:with)?in normal (?:limits|range)|upper limits? (?:of )?(?:the )?normal"
+    r"|(?:top|upper) normal|normal|unremarkable|not enlarged)"
+)
 _ANATOMY = (
     r"(?:heart|cardiac|cardio ?mediastin\w+|mediastin\w+|hila|hilar|hilum|pulmonary|vascular\w*|vasculature|vessels"
     r"|silhouettes?|contours?|shadows?|structures?|size|aortic?|aorta|lungs?|pleural?|trachea|pericardial|outline"
     r"|configuration|caliber|soft tissues|bony|osseous)"
-)
-# "Heart size, mediastinal contours and pulmonary vascularity are within normal limits" is said of each.
-_IS_NORMAL = (
-    rf"(?=(?:(?:,? and|,)? (?:the )?{_ANATOMY})*,? (?:(?:{_IS}|both|also|again|all|overall|at|of|the|in|stable|and"
-    rf"|grossly|size|within) ){{0,5}}{_NORMAL}\b)"
 )
 
 
@@ -62,9 +63,18 @@ def _enlarged(what: str) -> str:
     )
 
 
+def _called(what: str, how: str) -> str:
+    """A silhouette and what follows it; "heart size, mediastinal contours and vessels are normal" is said of each."""
+    return (
+        rf"{what}(?=(?:(?:,? and|,)? (?:the )?{_ANATOMY})*,? (?:(?:{_IS}|both|also|again|all|overall|at|of|the|in|near"
+        rf"|stable|and|grossly|size|within|otherwise|likely|probably|which) ){{0,5}}{how}\b)"
+    )
+
+
 def _normal(what: str) -> str:
-    """The ways of saying that it is not."""
-    return rf"(?:normal|unremarkable)(?: (?:appearing|sized?|appearance|in|of|the|and)| {_ANATOMY},?)* {what}|{what}{_IS_NORMAL}"
+    """The ways of saying that a silhouette is normal."""
+    linked = rf"(?: (?:appearing|sized?|appearance|in|of|the|and)| {_ANATOMY},?)*"
+    return rf"(?:normal|unremarkable){linked} {what}|{_called(what, _NORMAL)}"
 
 
 CATALOGUE: tuple[Finding, ...] = (
@@ -101,28 +111,36 @@ CATALOGUE: tuple[Finding, ...] = (
         rf"|mediastinal (?:widening|enlargement|prominence)",
         observations=("Enlarged Cardiomediastinum",),
     ),
-    Finding("normal_heart", "none", _normal(_HEART), observations=("Cardiomegaly",), denies=True),
+    Finding(
+        "borderline_heart",
+        "none",
+        _called(_HEART, "borderline"),
+        observations=("Cardiomegaly",),
+        verdict=Certainty.UNCERTAIN,
+    ),
+    Finding("normal_heart", "none", _normal(_HEART), observations=("Cardiomegaly",), verdict=Certainty.ABSENT),
     Finding(
         "normal_cardiomediastinum",
         "none",
         _normal(_CARDIOMEDIASTINUM),
         observations=("Enlarged Cardiomediastinum", "Cardiomegaly"),
-        denies=True,
+        verdict=Certainty.ABSENT,
     ),
     Finding(
         "normal_mediastinum",
         "none",
-        _normal(_MEDIASTINUM),
+        _normal(r"(?:superior |upper )?mediastin(?:um|al)"),
         observations=("Enlarged Cardiomediastinum",),
-        denies=True,
+        verdict=Certainty.ABSENT,
     ),
     Finding(
         "nodule",
         "zone",
-        r"nodules?|(?<!mediastinal )(?<!hilar )mass(?:es)?(?! effect)|nodular (?:opacit(?:y|ies)|densit(?:y|ies)"
+        r"nodules?|(?<!mediastinal )(?<!hilar )(?<!thyroid )mass(?:es)?(?! effect)"
+        r"|nodular (?:opacit(?:y|ies)|densit(?:y|ies)"
         r"|lesions?|shadows?|focus|foci)"
         r"|(?:pulmonary|lung|coin|round(?:ed)?|spiculated|solitary|parenchymal) (?:\w+ )?lesions?"
-        r"|round(?:ed)? (?:opacity|density|focus)",
+        r"|(?:round(?:ed)?|circular|ring shaped) (?:opacit(?:y|ies)|densit(?:y|ies)|focus)",
         "nodule",
         ("Lung Lesion",),
     ),
@@ -140,8 +158,14 @@ CATALOGUE: tuple[Finding, ...] = (
         "consolidation",
         ("Consolidation",),
     ),
-    Finding("pneumonia", "lobe", r"(?:broncho)?pneumonias?", "consolidation", ("Pneumonia",)),
-    Finding("infection", "lobe", r"infections?|infectious (?:process|etiology)", observations=("Pneumonia",)),
+    Finding("pneumonia", "lobe", r"(?:broncho)?pneumonias?|pneumonitis", "consolidation", ("Pneumonia",)),
+    Finding(
+        "infection",
+        "lobe",
+        r"(?<!granulomatous )(?<!histoplasmosis )(?<!fungal )(?<!tuberculous )(?<!prior )(?<!old )infections?"
+        r"|infectious (?:process|infiltrates?)",
+        observations=("Pneumonia",),
+    ),
     Finding(
         "airspace_opacity",
         "lobe",
@@ -155,8 +179,9 @@ CATALOGUE: tuple[Finding, ...] = (
         "opacity",
         "lobe",
         r"opacit(?:y|ies)|opacifications?|opacified|infiltrations?|(?:alveolar|ground glass) \w+"
-        r"|(?:interstitial|reticular|reticulonodular) (?:markings|patterns?|disease|changes|prominence|thickening)"
-        r"|air ?space (?:consolidation|abnormality)",
+        r"|(?:interstitial|reticular|reticulonodular) (?:lung )?(?:markings?|patterns?|disease|changes|prominence"
+        r"|thickening|abnormality)"
+        r"|air ?space abnormality",
         observations=("Lung Opacity",),
     ),
     Finding(
@@ -171,8 +196,12 @@ CATALOGUE: tuple[Finding, ...] = (
     Finding(
         "congestion",
         "none",
-        r"(?:congestive )?(?:heart|cardiac) failure|chf|(?:vascular|venous|pulmonary|central) congestion"
-        r"|congestive (?:changes?|failure)|fluid overload|volume overload",
+        r"(?:congestive )?(?:heart|cardiac) failure|chf|(?:vascular|venous|pulmonary|central|hilar) congestion"
+        r"|congestive (?:changes?|failure)|fluid overload|volume overload|cephali[sz]ation"
+        r"|vascular (?:prominence|engorgement|redistribution|plethora|indistinctness)"
+        r"|prominen(?:ce of the|t) (?:\w+ )?(?:pulmonary )?vascul(?:ature|arity)"
+        rf"|(?:pulmonary|central) (?:vascular(?:ity|ture)?|vasculature|vessels|veins) (?:{_IS} )?(?:mildly )?"
+        r"(?:engorged|congested|indistinct|prominent)",
         observations=("Edema",),
     ),
     Finding(
@@ -188,10 +217,11 @@ CATALOGUE: tuple[Finding, ...] = (
         "side",
         r"pleural(?: parenchymal| based| and parenchymal)? (?:thickening|scarring|scars?|plaques?|calcifications?)"
         r"|pleuroparenchymal (?:thickening|scarring)|fibrothorax|thickening of the(?: \w+)? pleura|calcified pleura\w*"
-        r"|(?:bi ?)?apical (?:cap|capping|thickening)",
+        r"|(?:bi ?)?apical (?:cap|capping|thickening)|fissural thickening|thickening of the (?:\w+ )?fissures?"
+        r"|(?<=effusion or )thickening|(?<=effusions or )thickening|(?<=effusion versus )thickening",
         observations=("Pleural Other",),
     ),
-    Finding("fracture", "side", r"fractures?|fractured", observations=("Fracture",)),
+    Finding("fracture", "side", r"(?<!catheter )(?<!lead )fractures?|fractured", observations=("Fracture",)),
     Finding(
         "pacemaker",
         "none",
@@ -206,7 +236,8 @@ CATALOGUE: tuple[Finding, ...] = (
         "none",
         r"(?:central|venous|jugular|subclavian|ij|dialysis|hickman|cv|tunneled|tunnelled)(?: (?:central|venous"
         r"|access|dialysis|vein|double|triple|lumen))*"
-        r" (?:lines?|catheters?)|picc|central venous (?:access|device)|port ?a ?cath|mediport|(?:chest|infusion"
+        r" (?:lines?|catheters?)|picc|central venous (?:access|device)|port ?a ?cath(?:eter)?"
+        r"|mediport|(?:chest|infusion"
         r"|vascular access) port|swan ?ganz"
         rf"|(?:line|catheter)(?=[^,]* {_VEIN})",
         "line",
@@ -215,9 +246,14 @@ CATALOGUE: tuple[Finding, ...] = (
     Finding(
         "device",
         "none",
-        r"tubes?|tracheostomy|catheters?|(?:support|monitoring|life support) (?:lines?|devices?|apparatus)"
-        r"|lines and tubes|drains?|pigtail|(?:prosthetic|mechanical|artificial|replaced|\w+ic|mitral) valve(?! calc)"
-        r"|valve (?:replacement|prosthesis)|valvular prosthes[ie]s|prosthes[ie]s|balloon pump|stimulators?|hardware|arthroplast(?:y|ies)",
+        r"tubes?|tubing|tracheostomy|catheters?|shunts?|drains?|pigtail|leads(?! to)|generators?|\w*stimulators?"
+        r"|(?:support|monitoring|closure|occluder|occlusion|assist|medical|metallic|external) (?:lines?|devices?)"
+        r"|(?:support|monitoring) (?:apparatus|equipment)|occluder|balloon pump|lines and tubes"
+        r"|(?:prosthetic|mechanical|artificial|bioprosthetic|\w+ic|mitral) valve(?! calc)|valve (?:replacement"
+        r"|prosthesis)"
+        r"|valvular prosthes[ie]s|prosthes[ie]s|prosthetic|hardware|arthroplast(?:y|ies)|(?:bone|suture) anchors?"
+        r"|(?:internal|spinal|screw|plate|rod) fixation|fixation (?:plate|screw|hardware|device|rod)s?"
+        rf"|tips? (?=[^,]*{_VEIN})",
         observations=("Support Devices",),
     ),
 )
@@ -226,9 +262,5 @@ CATALOGUE: tuple[Finding, ...] = (
 BY_NAME = {finding.name: finding for finding in CATALOGUE}
 """The rows by name."""
 
-TWO_IN_ONE = {
-    "hydropneumothorax": "pneumothorax",
-    "hemopneumothorax": "pneumothorax",
-    "haemopneumothorax": "pneumothorax",
-}
+TWO_IN_ONE = dict.fromkeys(("hydropneumothorax", "hemopneumothorax", "haemopneumothorax"), "pneumothorax")
 """Two findings in one word: the row that matches, and what it says besides."""

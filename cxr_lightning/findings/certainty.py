@@ -42,26 +42,32 @@ _BEFORE = re.compile(
     rf"|progression)\b(?: (?:in|of|to))?"
     rf"|not {_MANNER}(?:changed|increased|decreased|worsened|improved|progressed)|not only"
     r"|no doubt)"
-    r"|(?P<choice>differential(?: diagnosis| considerations?)?(?: (?:includes?|including))?)"
+    r"|(?P<choice>differential(?: diagnosis| considerations?)?(?: is \w+ and)?(?: (?:includes?|including))?)"
     r"|(?P<doubt>(?:can ?not|could not|not|unable to|difficult to|hard to)(?: \w+)? (?:exclude|rule out)|not excluded"
     r"|possib(?:le|ly|ility of)|questionabl[ey]|question(?: of)?|equivocal|suspected|suspici(?:ous|on) (?:of|for)"
-    r"|(?:may|might|could)(?: \w+)? (?:represent|reflect|be|indicate|suggest)(?: (?:due|secondary|related) to)?"
+    r"|(?:may|might|could)(?: \w+)? (?:represent|reflect|be|indicate|suggest|obscure|hide|mask)"
+    r"(?: (?:due|secondary|related) to)?"
     r"|concern(?:ing|ed)? (?:for|of)|worrisome for|(?:evaluate|assess|evaluation|assessment|look|query)(?: for)?"
     r"|to exclude|exclude|rule out|r/o|versus|vs|borderline|if there is|whether there is)"
     r"|(?P<verbal>not|never|nor|doesn't|isn't|aren't)"
     r"|(?P<absent>no|without|neither|negative for|free (?:of|from)|clear of|absence of|absent|lack of|resolution of"
-    r"|(?<!ly )(?<!almost )resolved|clearing of|removal of|removed|removing|history of|h/o|status post|s/p"
+    r"|(?<!ly )(?<!almost )resolved|clearing of|removal of|removed|removing|history of|h/o"
     r"|unlikely|less likely|rather than|instead of))\b"
 )
 _AFTER = re.compile(
-    r"(?P<doubt>(?:can ?not|could not|not)(?: be| entirely| completely| fully| reliably)* (?:excluded|ruled out)"
+    r"(?P<doubt>(?:(?:is|are|was|were) )?(?:can ?not|could not|not)(?: be| entirely| completely| fully| reliably)*"
+    r" (?:excluded|ruled out)|^,?(?: \w+)?,? if any\b|\b(?:may|might|could) be (?:present|obscured"
+    r"|hidden|masked|missed)"
     r"|(?:(?:is|are) )?(?:difficult|hard) to(?: \w+)? exclude|^ (?:versus|vs|suspected)\b|\?"
     r"|\b(?:is|are|remains?) (?:also )?(?:possible|suspected|questioned|questionable|equivocal|uncertain"
     r"|a consideration))"
-    rf"|(?P<absent>(?:\b(?:is|are|was|were|has|have|had)(?: been)? )?(?:not|no longer) {_MANNER}(?:be )?{_SEEN}"
+    rf"|(?P<absent>(?:\b(?:is|are|was|were|has|have|had|may|might|could)(?: been)? )?"
+    rf"(?:not|no longer) {_MANNER}(?:be )?{_SEEN}"
     r"|\b(?:(?:is|are|was|were|has|have|had)(?: been| now| since| completely| fully| entirely| both| all| also)* )?"
     r"(?<!partially )(?<!partly )(?<!nearly )(?<!largely )(?<!mostly )(?<!almost )(?<!incompletely )"
     r"(?:resolved|cleared|disappeared|removed|withdrawn|explanted|absent|excluded|ruled out|unlikely)\b"
+    r"|\b(?:is|are|appears?|remains?) (?:with)?in (?:the )?(?:normal (?:limits|range)"
+    r"|limits of normal)\b"
     r"|^ ?: ?(?:none|no|absent|negative)\b)"
 )
 _CLOSED = re.compile(
@@ -74,7 +80,10 @@ _NEW_PHRASE = re.compile(r",|\b(?:and|with)\b")
 _DOUBTS = ("doubt", "choice")
 _LISTS = ("absent", "choice")
 _OR = re.compile(r"\b(?:or|nor)\b")
-_PREDICATE = re.compile(r"\b(?:is|are|was|were|has|have|had|with|there|shows?|remains?|persists?|and a|but)\b")
+_PREDICATE = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|with|there|shows?|remains?|persists?|and a|but|although|though|may|might"
+    r"|could)\b"
+)
 _NOT_INSIDE = re.compile(r"\b(?:not|no longer|no)\b")
 _DOUBT_INSIDE = re.compile(r"\b(?:borderline|upper limits?|top normal)\b")
 

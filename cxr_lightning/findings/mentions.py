@@ -108,9 +108,7 @@ def _read_mention(words: str, found: list[re.Match[str]], number: int) -> Mentio
     """Judges, locates and sizes one match."""
     match = found[number]
     row = BY_NAME[match.lastgroup or ""]
-    verdict = certainty(words, match.start(), match.end())
-    if row.denies:
-        verdict = Certainty.UNCERTAIN if verdict is Certainty.UNCERTAIN else Certainty.ABSENT
+    verdict = row.verdict or certainty(words, match.start(), match.end())
     beside = _Beside.of(words, found, number)
     places = _places(words, found, number, beside) if row.detail != "none" else frozenset[Place]()
     if not places and match.group() in _BOTH_SIDES:
