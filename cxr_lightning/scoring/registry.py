@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from cxr_lightning.scoring import labels, overlap
+from cxr_lightning.scoring import bleu, chrf, cider, labels, meteor, rouge
 from cxr_lightning.scoring.scorer import Scorer
 
-SCORERS: tuple[Scorer, ...] = (*labels.SCORERS, *overlap.SCORERS)
+SCORERS: tuple[Scorer, ...] = (
+    *labels.SCORERS,
+    *rouge.SCORERS,
+    *bleu.SCORERS,
+    *chrf.SCORERS,
+    *meteor.SCORERS,
+    *cider.SCORERS,
+)
 """What needs no weights and no package beyond the usual ones."""
 
 
