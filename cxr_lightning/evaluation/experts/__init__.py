@@ -1,0 +1,1 @@
+"""What radiologists say of reports whose writers they do not know."""

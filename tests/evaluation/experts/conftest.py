@@ -1,0 +1,66 @@
+"""Folders as `cxr evaluate` writes them, about drawn radiographs; a page made of them, and a browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_lightning.evaluation.cases import read_cases
+from cxr_lightning.evaluation.experts.reading import reading
+from cxr_lightning.shards.index import read_index
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SYSTEMS = ("quokka-vl-9b", "wombat-report-2")
+
+
+def write_evaluation(folder: Path, shards: Path, model: str, answer: Callable[[Any], str]) -> Path:
+    """Writes what `cxr evaluate` leaves of a model that answers so."""
+    index = read_index(shards)
+    folder.mkdir(parents=True)
+    rows = []
+    for case in read_cases(index, "test"):
+        base = {"key": case.key, "patient": case.patient, "reference": case.reference, "views": list(case.views)}
+        rows.append({**base, "condition": "own", "answer": answer(case)})
+        rows.append({**base, "condition": "swapped", "answer": "Said of another patient's film."})
+    (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    metrics = {"schema": 2, "model": model, "split": "test", "shards": index.fingerprint, "shards_root": str(shards)}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def outs(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two systems: one says always the same, one half of what is there; each ends in a mark of its own."""
+    root = tmp_path_factory.mktemp("outs")
+    quokka, wombat = SYSTEMS
+    return [
+        write_evaluation(
+            root / "first", shards, quokka, lambda case: f"The lungs are clear.\n\nNo effusion. Q{case.key}"
+        ),
+        write_evaluation(root / "second", shards, wombat, lambda case: f"{case.reference.split('.')[0]}. W{case.key}"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def made(outs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A page of six studies for two readers, one repeated, and its key."""
+    page = tmp_path_factory.mktemp("page") / "reading.html"
+    reading(*map(str, outs), out=page, studies=6, repeats=1)
+    return page, json.loads(page.with_suffix(".key.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, the system's, or a visible skip."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
