@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cxr_lightning.scoring import bleu, chrf, cider, labels, meteor, rouge
+from cxr_lightning.scoring import bleu, chrf, cider, labels, meteor, observations, rouge
 from cxr_lightning.scoring.scorer import Scorer
 
 SCORERS: tuple[Scorer, ...] = (
     *labels.SCORERS,
+    *observations.SCORERS,
     *rouge.SCORERS,
     *bleu.SCORERS,
     *chrf.SCORERS,
