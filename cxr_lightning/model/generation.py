@@ -52,6 +52,18 @@ def encode(
     texts = [
         processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False) for turns in conversations
     ]
+    return encode_texts(model, processor, texts, pictures)
+
+
+def encode_texts(model: Any, processor: Any, texts: list[str], pictures: list[list[Image.Image]]) -> Any:
+    """Makes a model's inputs of what a chat template wrote, padded on the left.
+
+    Args:
+        model: The model, for its device and data type.
+        processor: Its processor.
+        texts: What a template wrote of each conversation.
+        pictures: The images of each conversation, RGB, in the order of their marks.
+    """
     begins = processor.tokenizer.bos_token is not None and texts[0].startswith(processor.tokenizer.bos_token)
     # By conversation, where each shows an image: Gemma 3 would else give all of them to the first.
     images = pictures if all(pictures) else [picture for each in pictures for picture in each] or None

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cxr_lightning.shards.contract import IMAGE_MARK, Turn
 from cxr_lightning.shards.images import Gray
 
 Speaker = Literal["user", "assistant"]
@@ -40,6 +41,14 @@ class Dialogue:
         speakers = [speaker for speaker, _ in self.turns]
         if len(speakers) % 2 == 0 or speakers != [("user", "assistant")[n % 2] for n in range(len(speakers))]:
             raise ValueError(f"user and assistant have to speak in turn, and the user last; here spoke {speakers}")
+
+    @property
+    def marked(self) -> list[Turn]:
+        """The turns as stored conversations have them, `<image>` for each film: where it is said, else in front."""
+        turns: list[Turn] = [{"role": speaker, "content": text} for speaker, text in self.turns]
+        if turns[0]["content"].count(IMAGE_MARK) != len(self.films):
+            turns[0]["content"] = f"{IMAGE_MARK}\n" * len(self.films) + turns[0]["content"]
+        return turns
 
     @classmethod
     def ask(cls, *films: Gray, question: str = QUESTION) -> Dialogue:

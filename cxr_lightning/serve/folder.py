@@ -33,7 +33,7 @@ def require_export(folder: Path) -> None:
         raise NotAnExportError(f"{folder} was never finished, nor proven. Remedy: export the run again.")
     if (folder / "adapter_config.json").is_file():
         raise NotAnExportError(f"{folder} is an adapter without its base. Remedy: merge it: cxr export RUN --out MODEL")
-    lacking = [name for name in _FILES if not (folder / name).is_file()]
+    lacking = [name for name in (_FILES if is_ours(folder) else _FILES[:1]) if not (folder / name).is_file()]
     index = folder / f"{_WEIGHTS}.index.json"
     weights = {_WEIGHTS}
     if index.is_file():
@@ -44,6 +44,15 @@ def require_export(folder: Path) -> None:
             f"{folder} lacks {', '.join(lacking)}, so it is not a complete model. "
             "Remedy: give the folder of `cxr export RUN --out DIR`."
         )
+
+
+def is_ours(folder: Path) -> bool:
+    """Tells whether `cxr export` wrote a folder; what others wrote is laid out in many ways.
+
+    Args:
+        folder: The folder.
+    """
+    return (folder / _PROVENANCE).is_file()
 
 
 def image_size_of(folder: Path) -> int | None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -18,19 +18,22 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, StoppingCriteria
 
 from cxr_lightning.model.generation import encode, generate_ids
+from cxr_lightning.model.likelihood import Likelihood, likelihoods
 from cxr_lightning.model.templates import write_template
 from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
-from cxr_lightning.serve.folder import NotAnExportError, image_size_of, require_export
+from cxr_lightning.serve.folder import NotAnExportError, image_size_of, is_ours, require_export
 from cxr_lightning.serve.streamer import Streamer
 from cxr_lightning.shards.images import shrink
+from cxr_lightning.stream.conversation import as_messages
 
 
 class Local:
     """A model in this process.
 
     Args:
-        folder: The folder that `cxr export` wrote.
+        folder: The folder that `cxr export` wrote, or any complete image-text-to-text model.
         device: Where to compute; None takes a GPU if there is one.
+        dtype: Data type to compute in; None takes the one that the weights are stored in.
 
     Attributes:
         name: The folder's name.
@@ -42,27 +45,30 @@ class Local:
 
     serves_many = False
 
-    def __init__(self, folder: Path, device: str | None = None) -> None:
+    def __init__(self, folder: Path, device: str | None = None, dtype: torch.dtype | None = None) -> None:
         require_export(folder)
-        self.name = folder.resolve().name
-        self.image_size = image_size_of(folder)
-        try:
-            self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-            model, found = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype="auto", local_files_only=True, output_loading_info=True
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise NotAnExportError(
-                f"{folder} cannot be loaded: {error}\nRemedy: export the run again: cxr export RUN --out {folder}"
-            ) from error
-        wrong = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"], *found["unexpected_keys"]]))
-        if wrong:  # transformers would answer with random weights in their place
-            raise NotAnExportError(
-                f"{folder}: {len(wrong)} weights are missing or not those of its config.json, such as {wrong[0]}. "
-                "Remedy: export the run again."
-            )
-        write_template(self.processor)
-        tokenizer = self.processor.tokenizer
+        model, processor = _loaded(folder, dtype)
+        self._take(model, processor, folder.resolve().name, image_size_of(folder), device)
+
+    @classmethod
+    def around(cls, model: Any, processor: Any, *, name: str, image_size: int | None, device: str | None) -> Self:
+        """Returns a model that is loaded already, such as a run's.
+
+        Args:
+            model: The model.
+            processor: Its processor.
+            name: What to show.
+            image_size: Longest side of the images that it was trained on, if that is known.
+            device: Where to compute; None takes a GPU if there is one.
+        """
+        made = cls.__new__(cls)
+        made._take(model, processor, name, image_size, device)
+        return made
+
+    def _take(self, model: Any, processor: Any, name: str, image_size: int | None, device: str | None) -> None:
+        self.name, self.image_size, self.processor = name, image_size, processor
+        write_template(processor)
+        tokenizer = processor.tokenizer
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
@@ -101,6 +107,24 @@ class Local:
             max_new_tokens: Longest answer.
         """
         return [reply.text for reply in self.replies(dialogues, max_new_tokens=max_new_tokens)]
+
+    def likelihoods(self, dialogues: Sequence[Dialogue], answers: Sequence[str]) -> list[Likelihood]:
+        """Tells how likely it finds answers that somebody else gave.
+
+        Args:
+            dialogues: What is asked.
+            answers: The answers.
+        """
+        turns = [dialogue.marked for dialogue in dialogues]
+        pictures = [self._pictures(dialogue) for dialogue in dialogues]
+        with self._encoding:
+            return likelihoods(self.model, self.processor, turns, answers, pictures)
+
+    @property
+    def blank(self) -> int:
+        """The gray level that its image processor normalises to about zero: a film that says nothing."""
+        mean = getattr(self.processor.image_processor, "image_mean", None) or (0.5,)
+        return round(255 * sum(map(float, mean)) / len(mean))
 
     def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Generator[str, None, Reply]:
         """Answers piece by piece.
@@ -158,7 +182,7 @@ class Local:
             return encode(
                 self.model,
                 self.processor,
-                [_messages(dialogue) for dialogue in dialogues],
+                [as_messages(dialogue.marked) for dialogue in dialogues],
                 [self._pictures(dialogue) for dialogue in dialogues],
             )
 
@@ -166,6 +190,27 @@ class Local:
         size = self.image_size
         films = dialogue.films if size is None else [shrink(film, size) for film in dialogue.films]
         return [Image.fromarray(film).convert("RGB") for film in films]
+
+
+def _loaded(folder: Path, dtype: torch.dtype | None) -> tuple[Any, Any]:
+    """Loads a folder's model and processor, all weights or none."""
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype or "auto", local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise NotAnExportError(
+            f"{folder} cannot be loaded: {error}\nRemedy: export the run again: cxr export RUN --out {folder}"
+        ) from error
+    kinds = ("missing_keys", "mismatched_keys", *(("unexpected_keys",) if is_ours(folder) else ()))
+    wrong = sorted(str(key) for kind in kinds for key in found[kind])
+    if wrong:  # transformers would answer with random weights in their place
+        raise NotAnExportError(
+            f"{folder}: {len(wrong)} weights are missing or not those of its config.json, such as {wrong[0]}. "
+            "Remedy: export the run again."
+        )
+    return model, processor
 
 
 class _Stop(StoppingCriteria):
@@ -184,11 +229,3 @@ def _end_tokens(model: Any, tokenizer: Any) -> Tensor:
     if ends is None:
         ends = model.generation_config.eos_token_id = tokenizer.eos_token_id
     return torch.tensor([ends] if isinstance(ends, int) else list(ends))
-
-
-def _messages(dialogue: Dialogue) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = [
-        {"role": speaker, "content": [{"type": "text", "text": text}]} for speaker, text in dialogue.turns
-    ]
-    messages[0]["content"][:0] = [{"type": "image"} for _ in dialogue.films]
-    return messages

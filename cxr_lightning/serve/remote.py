@@ -21,6 +21,7 @@ from cxr_lightning.serve.protocol import models_of, piece_of, reply_of, streamed
 from cxr_lightning.serve.trouble import RefusedError, ServerError, explained, passing, pause, silent
 from cxr_lightning.shards.images import encode, shrink
 from cxr_lightning.shards.storage import shown
+from cxr_lightning.stream.conversation import as_messages
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -182,9 +183,10 @@ class Remote:
             self._told_size = True
             log.warning("Films are sent whole. A model answers best about the size it learned from: say --image_size.")
         urls = ["data:image/png;base64," + base64.b64encode(encode(film, "png")).decode() for film in films]
-        parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-        if parts:  # text alone goes as text: some servers know no parts
-            messages[0]["content"] = [*parts, {"type": "text", "text": messages[0]["content"]}]
+        if urls:  # text alone goes as text: some servers know no parts
+            films_of = iter({"type": "image_url", "image_url": {"url": url}} for url in urls)
+            parts = as_messages(dialogue.marked[:1])[0]["content"]
+            messages[0]["content"] = [next(films_of) if part["type"] == "image" else part for part in parts]
         return messages
 
     def _only_model(self) -> str:
