@@ -100,6 +100,11 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb(
         "score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"
     ),
+    "compare": Verb(
+        "compare evaluations: which model is better, by how much, how surely, and where",
+        "cxr_lightning.evaluation.compare.verb",
+        "compare",
+    ),
 }
 
 

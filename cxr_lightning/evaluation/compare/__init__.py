@@ -1,0 +1,1 @@
+"""From evaluations of several models to what surely differs between them."""

@@ -1,0 +1,148 @@
+"""The comparison's page: index.html, sister of the evaluation's, with every difference and the studies behind them.
+
+Enters what was found and the studies that differ most; leaves one file that asks nothing of the network: films are data
+URIs, plots are inline SVG, and the one script is named by its hash. Text of models is escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cxr_lightning.evaluation.compare import forest
+from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Comparison, Difference
+from cxr_lightning.evaluation.compare.pairs import Evaluated, Pairs
+from cxr_lightning.evaluation.compare.studies import Contrast
+from cxr_lightning.evaluation.compare.table import method
+from cxr_lightning.evaluation.compare.verdict import LEADING, ranked, sentences
+from cxr_lightning.evaluation.page.films import FILM, data_uri
+from cxr_lightning.evaluation.page.marks import LONGEST, mark_text
+from cxr_lightning.evaluation.page.words import ordered, say, say_label
+from cxr_lightning.findings.located import find
+from cxr_lightning.shards.durable import write_text
+
+_PACKAGE = "cxr_lightning.evaluation.compare"
+_SISTER = "cxr_lightning.evaluation.page"
+
+
+def write_page(
+    out: Path, comparison: Comparison, contrasts: Sequence[Contrast], images: Mapping[str, bytes], remark: str = ""
+) -> Path:
+    """Writes index.html.
+
+    Args:
+        out: Folder to write to.
+        comparison: What was found.
+        contrasts: The studies that differ most.
+        images: Their encoded radiographs by key, as far as there are.
+        remark: Why films are lacking.
+
+    Returns:
+        The file.
+    """
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(_PACKAGE, "."), PackageLoader(_SISTER, ".")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = files(_PACKAGE).joinpath("compare.js").read_text(encoding="utf-8")
+    pairs = comparison.pairs
+    cards = [_card(pairs, each, images) for each in contrasts]
+    html = environment.get_template("compare.html").render(
+        models=[_model(model) for model in pairs.models],
+        head={"studies": len(pairs.keys), "patients": len(set(pairs.patients)), "left_out": pairs.left_out},
+        sentences=sentences(comparison),
+        ranking=[(letter, name, say(value), each) for letter, name, value, each in ranked(comparison)],
+        rivals=[_rival(comparison, model) for model in pairs.rivals],
+        needs=forest.draw_needs(
+            [need for need in comparison.needs if need.name == LEADING],
+            {model.letter: model.name for model in pairs.models},
+        ),
+        frame={"width": forest.WIDTH, "height": forest.HEIGHT},
+        families=FAMILIES,
+        sure=SURE,
+        cards=cards,
+        labels=[(label, say_label(label)) for label in ordered({label for card in cards for label in card["labels"]})],
+        remark=remark,
+        method=method(comparison),
+        script=Markup(script),  # our own file, not what a model said
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    write_text(out / "index.html", html)
+    return out / "index.html"
+
+
+def _model(model: Evaluated) -> dict[str, str]:
+    return {"letter": model.letter, "name": model.name, "folder": str(model.folder)}
+
+
+def _rival(comparison: Comparison, model: Evaluated) -> dict[str, Any]:
+    """Puts together the plots of one model against the first."""
+    scores = comparison.of("scores", model.letter)
+    # A score that is no share, as CIDEr-D, would press the others flat on one axis.
+    shares = [each for each in scores if _is_share(each)]
+    others = [each for each in scores if not _is_share(each)]
+    findings = sorted(comparison.of("findings", model.letter), key=lambda each: -each.gap.value)
+    observations = sorted(comparison.of("observations", model.letter), key=lambda each: -each.gap.value)
+    views = sorted(comparison.of("views", model.letter), key=lambda each: each.view)
+    return {
+        "letter": model.letter,
+        "name": model.name,
+        "scores": forest.draw_forest(shares),
+        "others": forest.draw_forest(others),
+        "image": forest.draw_forest([each for each in comparison.of("image", model.letter) if _is_share(each)]),
+        "findings": forest.draw_forest(findings),
+        "observations": forest.draw_forest(observations),
+        "views": forest.draw_forest([each for each in views if _is_share(each)], by_view=True),
+    }
+
+
+def _is_share(each: Difference) -> bool:
+    return max(abs(each.first), abs(each.second)) <= 1
+
+
+def _card(pairs: Pairs, contrast: Contrast, images: Mapping[str, bytes]) -> dict[str, Any]:
+    """Puts together what the template shows of a study."""
+    key = pairs.keys[contrast.place]
+    study, truth = pairs.first.studies[key], pairs.truths[contrast.place]
+    answers = {model.letter: model.answers["own"][key] for model in pairs.models}
+    stated = {letter: find(answer) for letter, answer in answers.items()}
+    first = pairs.first.letter
+    said = []
+    for model, score in zip(pairs.models, contrast.scores, strict=True):
+        letter = model.letter
+        # Each is set against the first, and that one against whoever differs from it most.
+        beside = answers[contrast.rival if letter == first else first]
+        hits = stated[letter] & truth
+        chips = [("hit", hits), ("missed", truth - stated[letter]), ("invented", stated[letter] - truth)]
+        said.append(
+            {
+                "letter": letter,
+                "name": model.name,
+                "score": say(score),
+                "text": mark_text(answers[letter][:LONGEST], beside[:LONGEST], hits, "invented"),
+                "chips": [(mark, say_label(label)) for mark, labels in chips for label in ordered(labels)],
+            }
+        )
+    reference = study["reference"][:LONGEST]
+    all_said = truth.intersection(*stated.values())
+    return {
+        "key": key,
+        "image": data_uri(images[key], FILM) if key in images else None,
+        "views": ", ".join(study["views"]),
+        "reference": mark_text(reference, reference, all_said, "missed"),
+        "said": said,
+        "ahead": contrast.rival if contrast.gap > 0 else first,
+        "behind": first if contrast.gap > 0 else contrast.rival,
+        "gap": say(abs(contrast.gap)),
+        "labels": sorted(truth.union(*stated.values())),
+    }
