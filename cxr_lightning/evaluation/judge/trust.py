@@ -1,0 +1,122 @@
+"""May this judge be believed? What its trial measured enters, a grade and a plain sentence leave.
+
+The limits are ours and stand here; they are on the cautious side, for a judge that is not believed costs an evening of
+a radiologist, and one that is believed wrongly costs more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Grade = Literal["yes", "caution", "no", "unknown"]
+
+FEWEST = 20
+"""Verdicts in controls below which nothing is said."""
+KNOWS, KNOWS_HARDLY = 0.8, 0.6
+"""Least share of controls won, by the lower end of its interval: to be believed, and to be believed with caution."""
+PLACE, PLACE_GROSS = 0.1, 0.25
+"""How far from one half the choice of the first report may be."""
+LENGTH, LENGTH_GROSS = 0.1, 0.4
+"""How much more often the truth may be named where it is the longer one, or the shorter."""
+CONSISTENT, CONSISTENT_GROSS = 0.7, 0.4
+"""Least share of duels whose two orders agree."""
+SAME = 0.9
+"""Least share of verdicts that are the same when asked again."""
+UNREAD = 0.05
+"""Most answers that cannot be read or are refused."""
+
+_BELIEVED: dict[Grade, str] = {
+    "yes": "This judge can be believed",
+    "caution": "This judge can be believed with caution",
+    "no": "This judge cannot be believed",
+    "unknown": "Whether this judge can be believed is not known",
+}
+_Found = list[tuple[Grade, str]]
+
+
+def believed(trial: Mapping[str, Any]) -> tuple[Grade, str]:
+    """Says whether a judge can be believed, and why.
+
+    Args:
+        trial: What `trial.tried` returned.
+
+    Returns:
+        The grade, and a sentence.
+    """
+    knows = trial["controls"]["all"]
+    if knows is None or knows["n"] < FEWEST:
+        count = 0 if knows is None else knows["n"]
+        return "unknown", f"{_BELIEVED['unknown']}: {count} verdicts in controls are too few. Ask about more --studies."
+    flaws = [*_knowledge(knows), *_place(trial), *_length(trial), *_constancy(trial), *_answers(trial)]
+    grade: Grade = "no" if any(how == "no" for how, _ in flaws) else "caution" if flaws else "yes"
+    told = f"{_share(knows)} of the controls"
+    if not flaws:
+        return grade, (
+            f"{_BELIEVED[grade]}: it told a true report from a false one in {told}, and neither place nor length "
+            "decided."
+        )
+    reasons = "; ".join(reason for _, reason in flaws)
+    known = "" if any("controls" in reason for _, reason in flaws) else f" It told true from false in {told}."
+    return grade, f"{_BELIEVED[grade]}: {reasons}.{known}"
+
+
+def _knowledge(knows: Mapping[str, Any]) -> _Found:
+    if knows["low"] >= KNOWS:
+        return []
+    if knows["value"] >= KNOWS:
+        return [("caution", f"{_share(knows)} of the controls are won, which are too few to be sure")]
+    reason = f"it told a true report from a false one in {_share(knows)} of the controls only"
+    return [("caution" if knows["low"] >= KNOWS_HARDLY else "no", reason)]
+
+
+def _place(trial: Mapping[str, Any]) -> _Found:
+    first = trial["first"]
+    if first is None or first["low"] <= 0.5 <= first["high"] or abs(first["value"] - 0.5) <= PLACE:
+        return []
+    place = "first" if first["value"] > 0.5 else "second"
+    value = (
+        first if place == "first" else {"value": 1 - first["value"], "low": 1 - first["high"], "high": 1 - first["low"]}
+    )
+    grade: Grade = "no" if abs(first["value"] - 0.5) >= PLACE_GROSS else "caution"
+    return [(grade, f"it prefers whichever report stands {place}, in {_share(value)} of its choices")]
+
+
+def _length(trial: Mapping[str, Any]) -> _Found:
+    effect = trial["length_effect"]
+    if (
+        effect is None
+        or effect["low"] is None
+        or abs(effect["value"]) <= LENGTH
+        or effect["low"] <= 0 <= effect["high"]
+    ):
+        return []
+    kind = "longer" if effect["value"] > 0 else "shorter"
+    points = f"{abs(effect['value']) * 100:.0f} points"
+    grade: Grade = "no" if abs(effect["value"]) >= LENGTH_GROSS else "caution"
+    return [(grade, f"it prefers the {kind} report: it named the truth {points} more often where that was the {kind}")]
+
+
+def _constancy(trial: Mapping[str, Any]) -> _Found:
+    found: _Found = []
+    order, same = trial["consistent"], trial["self_agreement"]
+    if order is not None and order["value"] < CONSISTENT:
+        grade: Grade = "no" if order["value"] < CONSISTENT_GROSS else "caution"
+        found.append(
+            (grade, f"it kept its verdict when the two reports changed places in {_share(order)} of the duels only")
+        )
+    if same is not None and same["value"] < SAME:
+        found.append(("caution", f"asked the same again, it said the same in {_share(same)} only"))
+    return found
+
+
+def _answers(trial: Mapping[str, Any]) -> _Found:
+    answers = trial["answers"]
+    lost = answers["unread"] + answers["refused"]
+    if not answers["asked"] or lost / answers["asked"] <= UNREAD:
+        return []
+    return [("caution", f"{lost} of its {answers['asked']} answers could not be read or were refused")]
+
+
+def _share(score: Mapping[str, Any]) -> str:
+    return f"{100 * score['value']:.0f} % ({100 * score['low']:.0f} to {100 * score['high']:.0f})"
