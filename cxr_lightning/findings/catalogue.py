@@ -246,11 +246,11 @@ CATALOGUE: tuple[Finding, ...] = (
     Finding(
         "device",
         "none",
-        r"tubes?|tubing|tracheostomy|catheters?|shunts?|drains?|pigtail|leads(?! to)|generators?|\w*stimulators?"
+        r"tubes?|tubing|tracheostomy|catheters?|shunts?|drains?|pigtail|leads(?! to)|generators?|(?:neuro)?stimulators?"
         r"|(?:support|monitoring|closure|occluder|occlusion|assist|medical|metallic|external) (?:lines?|devices?)"
         r"|(?:support|monitoring) (?:apparatus|equipment)|occluder|balloon pump|lines and tubes"
-        r"|(?:prosthetic|mechanical|artificial|bioprosthetic|\w+ic|mitral) valve(?! calc)|valve (?:replacement"
-        r"|prosthesis)"
+        r"|(?:prosthetic|mechanical|artificial|bioprosthetic|aortic|pulmonic|mitral|tricuspid) valve(?! calc)"
+        r"|valve (?:replacement|prosthesis)"
         r"|valvular prosthes[ie]s|prosthes[ie]s|prosthetic|hardware|arthroplast(?:y|ies)|(?:bone|suture) anchors?"
         r"|(?:internal|spinal|screw|plate|rod) fixation|fixation (?:plate|screw|hardware|device|rod)s?"
         rf"|tips? (?=[^,]*{_VEIN})",

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from cxr_lightning.findings.catalogue import BY_NAME, CATALOGUE, TWO_IN_ONE
 from cxr_lightning.findings.certainty import SIZES, Certainty, certainty
-from cxr_lightning.findings.places import BOTH, Place, find_places
+from cxr_lightning.findings.places import BOTH, Place, find_places, names_a_place
 from cxr_lightning.findings.severity import Severity, severity
 
 
@@ -95,22 +95,23 @@ def _read_sentence(sentence: str) -> tuple[Mention, ...]:
     # "And" within one place must not look like the seam between two findings.
     words = _ZONE_AND_ZONE.sub(r"\1 / ", _SIDE_AND_SIDE.sub(r"\1 / ", words))
     found = list(_WORDS.finditer(words))
+    placed = bool(found) and names_a_place(words)
     mentions: list[Mention] = []
     for number, match in enumerate(found):
-        mention = _read_mention(words, found, number)
+        mention = _read_mention(words, found, number, placed=placed)
         mentions.append(mention)
         if match.group() in TWO_IN_ONE:
             mentions.append(Mention(TWO_IN_ONE[match.group()], mention.places, mention.certainty, mention.severity))
     return tuple(mentions)
 
 
-def _read_mention(words: str, found: list[re.Match[str]], number: int) -> Mention:
-    """Judges, locates and sizes one match."""
+def _read_mention(words: str, found: list[re.Match[str]], number: int, *, placed: bool) -> Mention:
+    """Judges, locates and sizes one match; it is located only in a sentence that names a place."""
     match = found[number]
     row = BY_NAME[match.lastgroup or ""]
     verdict = row.verdict or certainty(words, match.start(), match.end())
     beside = _Beside.of(words, found, number)
-    places = _places(words, found, number, beside) if row.detail != "none" else frozenset[Place]()
+    places = _places(words, found, number, beside) if placed and row.detail != "none" else frozenset[Place]()
     if not places and match.group() in _BOTH_SIDES:
         places = frozenset(Place(side, "") for side in BOTH)
     return Mention(row.name, places, verdict, severity(beside.own) or severity(beside.tail))

@@ -51,6 +51,15 @@ _FIXED = {
 _PAIRED = {"bilower": "lower", "biupper": "upper"}
 
 
+def names_a_place(words: str) -> bool:
+    """Says whether there is anything to find: most sentences of normal reports name no place at all.
+
+    Args:
+        words: Lower-case words of a sentence.
+    """
+    return _TOKENS.search(words) is not None
+
+
 def find_places(words: str) -> frozenset[Place]:
     """Reads the places named in a stretch of text.
 
