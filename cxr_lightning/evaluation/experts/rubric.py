@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 QUESTION = "Accurate: nothing that matters for care is wrong or missing."
-"""After XrayGPT, whose doctors said whether responses were accurate and how good from 1 to 5; its words are not known."""
+"""After XrayGPT, whose doctors judged whether responses were accurate, and from 1 to 5; its words are not known."""
 
 ANCHORS = {
     "1": "misleading or harmful",

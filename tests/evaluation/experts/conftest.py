@@ -64,3 +64,22 @@ def browser() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def saved(
+    file: Path, key: dict[str, Any], reader: str, judge: Callable[[str, tuple[str, ...]], dict[str, Any]], seat: int = 0
+) -> Path:
+    """Writes what the page saves of a reader who judges so, by the item and the systems behind each report."""
+    items = {}
+    for item in key["seats"][seat]:
+        reports = key["items"][item]["reports"]
+        items[item] = {label: judge(item, tuple(sorted(reports[label]["systems"]))) for label in reports}
+    kind = {"schema": 1, "kind": "cxr reading answers", "page": key["page"], "reader": reader, "seat": seat}
+    file.write_text(json.dumps({**kind, "items": items}))
+    return file
+
+
+def judged(score: int, *errors: str, comment: str = "", seconds: float = 20.0) -> dict[str, Any]:
+    """One report's judgement: accurate from 4 on."""
+    wrong = list(errors) or (["missed"] if score < 4 else [])
+    return {"accurate": score >= 4, "score": score, "errors": wrong, "comment": comment, "seconds": seconds}
