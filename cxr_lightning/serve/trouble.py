@@ -40,10 +40,9 @@ def silent(error: Exception) -> bool:
     Args:
         error: What a request raised.
     """
-    import httpx
     import openai
 
-    return isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout)
+    return isinstance(error, openai.APITimeoutError) and not _below(error.__cause__, "ConnectTimeout")
 
 
 def pause(error: Exception, failures: int) -> float:
@@ -68,14 +67,13 @@ def explained(error: Exception, url: str, model: str) -> Exception:
         url: The server, as it may be shown.
         model: The model asked for, or empty.
     """
-    import httpx
     import openai
 
     if silent(error):
         return ServerError(
             f"{url} took the request and was silent. Remedy: look at the server; less --parallel gives it less to do."
         )
-    if isinstance(error, (openai.APIConnectionError, httpx.TransportError)):
+    if isinstance(error, openai.APIConnectionError) or _below(error, "TransportError"):
         why = error.__cause__ or str(error) or type(error).__name__
         return ServerError(
             f"no server answers at {url} ({why}). Remedy: start it, such as by cxr serve MODEL; "
@@ -103,6 +101,15 @@ def foreign(url: str, what: str) -> ServerError:
         f"{url} answers, but not in OpenAI's protocol: {what}. "
         "Remedy: give the URL of a model's server, such as cxr serve prints; a proxy's page of login says such things."
     )
+
+
+def _below(error: BaseException | None, name: str) -> bool:
+    """Tells by name whether an error of the transport is of a kind.
+
+    The openai package speaks through httpx or httpx2, whichever it finds, and importing one of them here, where several
+    threads may be in trouble at once, would show the others half a module.
+    """
+    return any(kind.__name__ == name and kind.__module__.startswith("httpx") for kind in type(error).__mro__)
 
 
 def _of_status(error: Any, url: str, model: str) -> Exception:

@@ -38,7 +38,7 @@ class Desk(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Clerk)
         self.opinion, self.lock = opinion, threading.Lock()
         self.asked, self.answered, self.statuses = list[dict](), list[tuple[str, int]](), list[int]()
-        self.slow = 0.0
+        self.slow, self.prompt_tokens = 0.0, 200
 
     @property
     def url(self) -> str:
@@ -65,7 +65,7 @@ class Clerk(BaseHTTPRequestHandler):
         else:
             prompt = body["messages"][0]["content"]
             text = desk.opinion(dict(_REPORT.findall(prompt)), number)
-            self.say(200, answer(text))
+            self.say(200, answer(text, desk.prompt_tokens))
             with desk.lock:
                 desk.answered.append((prompt, body["seed"]))
 
@@ -82,12 +82,12 @@ class Clerk(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-def answer(text: str) -> dict:
+def answer(text: str, prompt_tokens: int) -> dict:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     return {
         "object": "chat.completion",
         "choices": [choice],
-        "usage": {"completion_tokens": 8, "prompt_tokens": 200, "total_tokens": 208},
+        "usage": {"completion_tokens": 8, "prompt_tokens": prompt_tokens},
     }
 
 
@@ -131,7 +131,7 @@ def judging(choose: Callable[[dict[str, str], int], str]) -> Opinion:
 
 
 first = judging(lambda reports, number: "A")
-longer = judging(lambda reports, number: "A" if len(reports["A"].split()) > len(reports["B"].split()) else "B")
+longer = judging(lambda reports, number: max("AB", key=lambda name: (len(reports[name].split()), reports[name])))
 chance = judging(lambda reports, number: random.Random(number).choice(["A", "B", "tie"]))
 
 

@@ -22,7 +22,7 @@ def judged(opinion, *outs, **options):
 
 
 def test_a_fair_judge_is_believed_and_sees_who_looked(out):
-    told, desk = judged(fair, out)
+    told, desk = judged(fair, out, studies=40)
     trial = told["trial"]
     assert told["believed"] == "yes", told["verdict"]
     assert trial["controls"]["all"]["value"] == trial["consistent"]["value"] == trial["self_agreement"]["value"] == 1
@@ -32,7 +32,7 @@ def test_a_fair_judge_is_believed_and_sees_who_looked(out):
     assert (against["kind"], against["tied"]["value"]) == ("truth", 1)
     assert swapped["won"]["value"] > swapped["lost"]["value"]
     assert told["grades"][0]["accuracy"]["mean"]["value"] > told["grades"][1]["accuracy"]["mean"]["value"] + 1
-    assert len(told["studies"]) == 24
+    assert len(told["studies"]) == 40
     assert all((body["temperature"], body["max_tokens"]) == (0.0, 512) for body in desk.asked)
     assert {body["seed"] for body in desk.asked} == {0, 1}  # the second is of what is asked again
     assert told["cost"]["asked_tokens"] == 200 * len(desk.asked)
@@ -76,7 +76,7 @@ def test_models_meet_in_every_study_that_both_answered(tmp_path):
 
 def test_what_is_out_of_form_is_asked_once_more_and_then_left(out):
     def nonsense(reports, number):
-        return "I like both." if number % 3 else better("A")
+        return better("A") if number % 5 in (0, 2) else "I like both."
 
     told, desk = judged(nonsense, out, concurrency=1, again=0.0, rubric=False)
     answers = told["trial"]["answers"]
@@ -111,7 +111,7 @@ def test_a_refusal_is_one_loss_and_is_asked_again_next_time(out):
 def test_a_server_that_refuses_everything_ends_it(out):
     with open_desk(fair) as desk:
         desk.statuses = [400] * 1000
-        with pytest.raises(JudgeError, match=r"refused 11 questions.*it says 400"):
+        with pytest.raises(JudgeError, match=r"refused \d+ questions.*it says 400"):
             judge_reports(str(out), endpoint=desk.url, concurrency=1)
 
 
@@ -142,11 +142,13 @@ def test_what_costs_money_is_confirmed_first(out):
 
 def test_a_budget_is_held(tmp_path):
     out = write_predictions(tmp_path / "evaluated", studies=8)
-    # The server's tokens cost more than its letters let expect.
-    with open_desk(fair) as desk, pytest.raises(JudgeError, match=r"budget of 12\.00 is spent"):
-        judge_reports(str(out), endpoint=desk.url, studies=4, price_out=100_000.0, budget=12.0, concurrency=1)
-    assert len(desk.asked) == 15  # 0.8 each
-    assert len((out / "verdicts.jsonl").read_text().splitlines()) == 15
+    with open_desk(fair) as desk:
+        desk.prompt_tokens = 2000  # more than its letters let expect
+        with pytest.raises(JudgeError, match=r"budget of 12\.00 is spent"):
+            judge_reports(
+                str(out), endpoint=desk.url, studies=4, rubric=False, price_in=1000.0, budget=12.0, concurrency=1
+            )
+        assert len(desk.asked) == len((out / "verdicts.jsonl").read_text().splitlines()) == 6  # 2.00 each
 
 
 @pytest.mark.quick
