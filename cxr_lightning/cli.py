@@ -100,6 +100,16 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb(
         "score generated reports, and whether they needed the image", "cxr_lightning.evaluation.evaluate", "evaluate"
     ),
+    "evaluate reading": Verb(
+        "make a page on which radiologists judge reports blinded",
+        "cxr_lightning.evaluation.experts.reading",
+        "reading",
+    ),
+    "evaluate experts": Verb(
+        "read back what radiologists judged, and how far they agree",
+        "cxr_lightning.evaluation.experts.experts",
+        "experts",
+    ),
     "compare": Verb(
         "compare evaluations: which model is better, by how much, how surely, and where",
         "cxr_lightning.evaluation.compare.verb",

@@ -105,8 +105,9 @@ def _reader(reader: Reader) -> dict[str, Any]:
 def _print(found: Mapping[str, Any], out: Path) -> None:
     """Prints the table, what lacks, and where the files are."""
     console = Console()
-    console.print(_table(found, ("judged", "score, 1 to 5", "accurate"), _judged))
-    console.print(_table(found, [error.words for error in ERRORS], _wrong))
+    about = f"{found['studies']} studies of {found['patients']} patients, {len(found['readers'])} reader(s)"
+    console.print(_table(about, found, ("judged", "score, 1 to 5", "accurate"), _judged))
+    console.print(_table("Judgements that name an error", found, [error.name for error in ERRORS], _wrong))
     agreed = found["agreement"]
     if agreed:
         console.print(
