@@ -133,9 +133,9 @@ def run(args: Sequence[str]) -> int:
     if args[0] in ("-V", "--version"):
         print(__version__)
         return 0
-    verb = VERBS.get(args[0])
-    if verb is None:
-        print(f"{_help()}\n\ncxr: there is no verb {args[0]!r}.{_near(args[0], VERBS)}", file=sys.stderr)
+    name, args = _verb_of(args)
+    if name not in VERBS:
+        print(f"{_help()}\n\ncxr: there is no verb {name!r}.{_near(name, VERBS)}", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("httpx", "httpx2", "transformers", "DeepSpeed"):
@@ -146,18 +146,24 @@ def run(args: Sequence[str]) -> int:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
-        _hear_signals(args[0])
-        _call(args[0], verb, _underscored(args[1:]))
+        _hear_signals(name)
+        _call(name, VERBS[name], _underscored(args))
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         ours = isinstance(error, (ValueError, OSError)) and not os.environ.get("CXR_TRACEBACK")
-        if not ours and not _among_ranks(args[0]):
+        if not ours and not _among_ranks(name):
             raise
         told = f"{error}\n(CXR_TRACEBACK=1 shows where it was raised.)" if ours else traceback.format_exc()
-        _tell(args[0], f"cxr {args[0]}: {told}")
+        _tell(name, f"cxr {name}: {told}")
         return 1
     return 0
+
+
+def _verb_of(args: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Divides a command line into its verb and the rest; a verb may be two words (`evaluate judge`)."""
+    two = " ".join(args[:2])
+    return (two, args[2:]) if two in VERBS else (args[0], args[1:])
 
 
 def _underscored(args: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ be true. Images stay encoded, so a split of thousands fits in memory.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,7 +41,12 @@ class Case:
         images: As many encoded images as the prompt marks, the primary view first.
         views: Position of each of them, so that like is swapped for like.
         reference: What the radiologist said.
-        labels: What is known to be there, in the words of `findings.LABELS`; None where only the reference tells.
+        labels: What is known to be there, in the words of `located.LABELS`; None where only the reference tells.
+        study: Its name as its record has it: a hash, or with --keep_study_ids the source's own.
+        split: Its split.
+        indication: Why it was done.
+        findings: The reference's findings.
+        impression: The reference's impression.
     """
 
     key: str
@@ -50,6 +56,11 @@ class Case:
     views: tuple[str, ...]
     reference: str
     labels: frozenset[str] | None
+    study: str = ""
+    split: Split = "test"
+    indication: str = ""
+    findings: str = ""
+    impression: str = ""
 
     @property
     def truth(self) -> frozenset[str]:
@@ -86,20 +97,31 @@ def read_cases(index: ShardIndex, split: Split, *, limit: int | None = None) -> 
     return cases
 
 
-def commonest_reference(index: ShardIndex, split: Split) -> str:
-    """Finds the answer that a model would learn that never looks: the commonest text of the training studies.
+def training_references(index: ShardIndex, split: Split) -> list[str]:
+    """Reads what a model may have learned by heart: the texts of the training studies.
 
     Args:
         index: The shards.
-        split: The split to take it from if there are no training studies.
+        split: The split to take them from if there are no training studies.
 
     Returns:
-        The commonest reference among the first 5,000; of equally common ones the first in the alphabet.
+        Those of the first 5,000 studies.
     """
     columns = index.split("train")
     columns = columns if len(columns) else index.split(split)
-    texts = Counter(_reference(sample.record) for sample in map(columns.read, range(min(_ENOUGH, len(columns)))))
-    return min(texts.items(), key=lambda pair: (-pair[1], pair[0]))[0]
+    return [_reference(columns.read(number).record) for number in range(min(_ENOUGH, len(columns)))]
+
+
+def commonest(texts: Sequence[str]) -> str:
+    """Finds the answer that a model would learn that never looks.
+
+    Args:
+        texts: What there was to learn.
+
+    Returns:
+        The commonest of them; of equally common ones the first in the alphabet.
+    """
+    return min(Counter(texts).items(), key=lambda pair: (-pair[1], pair[0]))[0]
 
 
 def _case(sample: RawSample) -> Case:
@@ -121,6 +143,11 @@ def _case(sample: RawSample) -> Case:
         reference=_reference(record),
         # Labels of another vocabulary cannot be compared with what is read from answers; the reference can.
         labels=None if labels is None or not _OURS.issuperset(labels) else frozenset(labels),
+        study=record["study"],
+        split=record["split"],
+        indication=record["indication"],
+        findings=record["findings"],
+        impression=record["impression"],
     )
 
 

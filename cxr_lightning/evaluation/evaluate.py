@@ -1,102 +1,250 @@
-"""`cxr evaluate`: from an exported model and shards to scores that doubt themselves, and a page to look at.
+"""`cxr evaluate`: from a model and shards to scores that doubt themselves, and a page to look at.
 
-Enters an exported folder and a folder of shards; leaves predictions.jsonl, metrics.json and index.html. Every study is
-answered three times (own image, another patient's, blank), because a score that survives a wrong image is no sign of
-sight.
+Every study is answered three times (own image, another patient's, blank), because a score that survives a wrong image
+is no sign of sight. Nothing is loaded before all that can be wrong with the command was looked at; answers reach the
+disk as they come, so that what is stopped goes on.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cxr_lightning.evaluation.card import note_in_card
-from cxr_lightning.evaluation.cases import Case, commonest_reference, read_cases
+from cxr_lightning.evaluation.cases import Case, commonest, read_cases, training_references
 from cxr_lightning.evaluation.curves import read_curves
-from cxr_lightning.evaluation.metrics import VARIANTS, measure, score_in, verdict
-from cxr_lightning.evaluation.page import StudyCard, write_page
-from cxr_lightning.evaluation.predictions import record_answers
-from cxr_lightning.scoring.registry import SCORERS
+from cxr_lightning.evaluation.journal import Journal, Rank, digest_of
+from cxr_lightning.evaluation.refusal import Memory, Seen, settle
+from cxr_lightning.shards.durable import write_text
 from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.study import Split
 
 if TYPE_CHECKING:
-    from cxr_lightning.evaluation.generate import Answer
+    from cxr_lightning.evaluation.asking import Manner
+    from cxr_lightning.evaluation.opening import Model
+    from cxr_lightning.evaluation.tasks import Answer, Task, TaskId
+    from cxr_lightning.scoring.scorer import Scorer
 
-_WORDS = {"own": "own image", "swapped": "another patient's", "blank": "blank image", "commonest": "commonest report"}
+log = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: Path,
+    model: str,
     shards: str | Path,
     *,
     out: Path,
     split: Split = "test",
     limit: int | None = None,
     batch: int = 16,
-    workers: int = 2,
+    workers: int | None = None,
+    device: str | None = None,
     seed: int = 0,
-    max_tokens: int = 160,
+    max_new_tokens: int = 160,
+    likelihood: bool = True,
+    seen: Seen = "refuse",
+    learned_by: Path | None = None,
+    encoder: Path | None = None,
     draws: int = 1000,
     runs: list[Path] | None = None,
+    parallel: int = 8,
+    served_model: str | None = None,
+    api_key: str | None = None,
+    image_size: int | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Score an exported model on studies it has not seen, with their images, with others and with none.
+    """Score a model on studies it has not seen, with their images, with others and with none.
+
+    Stopped, the same command goes on; started as several ranks (torchrun, srun), they share the work. OUT then holds
+    predictions.jsonl, metrics.json, rexrank.json and index.html.
 
     Args:
-        model: Folder that `cxr export` wrote.
+        model: Folder that `cxr export` wrote, a run or one of its checkpoints, the folder or hub name of any
+            vision-language model as a baseline, or URL of a server such as `cxr serve` starts.
         shards: Folder or URL that holds the shards' index.
-        out: Folder for predictions.jsonl, metrics.json and index.html.
+        out: Folder to write to.
         split: Which studies to ask about.
-        limit: At most so many studies; all if not given.
-        batch: Studies answered at once. It does not change the scores beyond rounding.
-        workers: Processes that generate, one thread each. A GPU is used by one.
+        limit: At most so many studies, the same ones every time; all if not given.
+        batch: Questions answered at once. It does not change the scores beyond rounding.
+        workers: Processes that generate: by default one a GPU, else two, one thread each.
+        device: Where to compute, such as cpu or cuda:1; by default the GPUs if there are any.
         seed: Seed of the swapped images and of the bootstrap.
-        max_tokens: Longest answer in tokens.
+        max_new_tokens: Longest answer in tokens.
+        likelihood: Also ask how likely the model finds the references, by image; a server cannot be asked.
+        seen: What becomes of studies that the model learned from, which it is known by: refuse, leave_out, or score.
+        learned_by: Folder of the export or run behind a URL, whose list of learned studies counts.
+        encoder: Folder of a text encoder, to add BERTScore by it.
         draws: Draws of the bootstrap.
         runs: Run directories whose loss curves the page shows.
+        parallel: Requests that a server gets at once.
+        served_model: Which of a server's models; by default the only one.
+        api_key: What a server asks for, if it does; by default CXR_API_KEY of the environment.
+        image_size: Longest side of the images that a server is sent. A folder knows what its model learned from.
+        overwrite: Forget what OUT holds.
     """
     # Here, not above: asking for --help must not wait for torch.
-    from cxr_lightning.evaluation.generate import generate, plan_tasks, require_model
+    from cxr_lightning.evaluation.asking import Manner
+    from cxr_lightning.evaluation.opening import find_model
+    from cxr_lightning.evaluation.tasks import plan_tasks
 
-    _require_positive(limit=limit, batch=batch, workers=workers, max_tokens=max_tokens, draws=draws)
-    require_model(model)
-    index = read_index(shards)
-    cases = read_cases(index, split, limit=limit)
-    curves = read_curves(runs or [])
-    commonest = commonest_reference(index, split)
-    tasks = plan_tasks(cases, seed=seed)
-    answers = generate(model, tasks, batch=batch, workers=workers, max_tokens=max_tokens)
-    texts = _collect(out, cases, _with_progress(answers, len(tasks)))
-    texts["commonest"] = [commonest] * len(cases)
-    metrics = {
-        "schema": 1,
-        "model": model.name,
-        "split": split,
-        "shards": index.fingerprint,
-        **measure(cases, texts, draws=draws, seed=seed),
-    }
-    seen = (
-        "These studies were trained on: it is memory that is scored, not skill. " if _seen(model, index, split) else ""
+    _require_positive(
+        limit=limit, batch=batch, workers=workers, max_new_tokens=max_new_tokens, draws=draws, parallel=parallel
     )
-    metrics["verdict"] = seen + verdict(metrics)
-    _write_json(out / "metrics.json", metrics)
-    write_page(out, _studies(cases, texts), metrics, curves)
-    _print(metrics, out, carded=note_in_card(model, metrics))
+    found, index, curves = find_model(model), read_index(shards), read_curves(runs or [])
+    extra = _extra(encoder)
+    cases, memory = settle(read_cases(index, split, limit=limit), learned_by or found.folder, seen)
+    tasks = plan_tasks(cases, seed=seed)
+    manner = Manner(
+        max_new_tokens, likelihood and found.folder is not None, workers, device, parallel, served_model, api_key,
+        image_size,
+    )  # fmt: skip
+    settings = _settings(found, manner, index, tasks, seed)
+    journal = Journal(out, settings, Rank.here(), overwrite=overwrite)
+    answers = _answered(found, cases, tasks, manner, journal, batch)
+    if answers is not None:
+        told = {"model": found.name, "split": split, "shards": index.fingerprint, "shards_root": index.root}
+        evaluation = Evaluation(out, told, cases, memory, answers, training_references(index, split), extra)
+        evaluation.finish(found.folder if found.checkpoint is None else None, curves, draws=draws, seed=seed)
 
 
-def _seen(model: Path, index: ShardIndex, split: Split) -> bool:
-    """Returns whether a model's provenance says that it was trained on a split of these shards."""
+@dataclass(frozen=True)
+class Evaluation:
+    """All answers of a model, to be scored.
+
+    Attributes:
+        out: The folder.
+        told: What was evaluated on what.
+        cases: The studies.
+        memory: What is known of the model's having seen them.
+        answers: An answer to each under each condition.
+        learned: Texts of the training studies.
+        extra: Scores beside the usual ones.
+    """
+
+    out: Path
+    told: Mapping[str, Any]
+    cases: Sequence[Case]
+    memory: Memory
+    answers: Mapping[TaskId, Answer]
+    learned: Sequence[str]
+    extra: Sequence[Scorer]
+
+    def finish(self, folder: Path | None, curves: Any, *, draws: int, seed: int) -> None:
+        """Scores, and writes all that is to be read.
+
+        Args:
+            folder: The model's folder, into whose card the scores go, if it has one.
+            curves: Losses of the runs that made it.
+            draws: Draws of the bootstrap.
+            seed: Seed of the draws.
+        """
+        from cxr_lightning.evaluation.card import note_in_card
+        from cxr_lightning.evaluation.page import write_page
+        from cxr_lightning.evaluation.rexrank import write_rexrank
+        from cxr_lightning.evaluation.summary import print_summary
+
+        metrics = self._measured(draws, seed)
+        write_text(self.out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        write_rexrank(self.out, self.cases, self.answers)
+        write_page(self.out, self._cards(), metrics, curves)
+        carded = folder is not None and note_in_card(folder, metrics)
+        print_summary(metrics, self.out, carded=carded)
+
+    def _measured(self, draws: int, seed: int) -> dict[str, Any]:
+        from cxr_lightning.evaluation.grounding import measure_grounding
+        from cxr_lightning.evaluation.metrics import measure
+        from cxr_lightning.evaluation.verdict import verdict
+        from cxr_lightning.scoring.health import health, remarks
+        from cxr_lightning.scoring.registry import SCORERS
+
+        texts = {name: [self.answers[case.key, name].text for case in self.cases] for name in self._conditions()}
+        texts["commonest"] = [commonest(self.learned)] * len(self.cases)
+        scorers = [*SCORERS, *self.extra]
+        with _bar("Scoring", len(scorers)) as advance:
+            measured = measure(self.cases, texts, scorers=scorers, draws=draws, seed=seed, advance=advance)
+        finishes = [self.answers[case.key, "own"].finish for case in self.cases]
+        looked = health(texts["own"], [case.reference for case in self.cases], self.learned, finishes, seed=seed)
+        metrics = {
+            "schema": 2,
+            **self.told,
+            **measured,
+            "grounding": measure_grounding(self.cases, self.answers, draws=draws, seed=seed),
+            "health": {**looked, "remarks": remarks(looked)},
+            "seen": self.memory.to_json(),
+        }
+        return {**metrics, "verdict": f"{self.memory.told} {verdict(metrics)}".strip()}
+
+    def _conditions(self) -> list[Any]:
+        return sorted({condition for _, condition in self.answers})
+
+    def _cards(self) -> list[Any]:
+        from cxr_lightning.evaluation.page import StudyCard
+
+        said = self.answers
+        return [
+            StudyCard(
+                case.key, case.images[0], case.reference, said[case.key, "own"].text, case.truth,
+                said[case.key, "swapped"].text,
+            )
+            for case in self.cases
+        ]  # fmt: skip
+
+
+def _answered(
+    model: Model, cases: Sequence[Case], tasks: Sequence[Task], manner: Manner, journal: Journal, batch: int
+) -> dict[TaskId, Answer] | None:
+    """Asks what is not answered yet; None for a rank that leaves the scores to the first."""
+    from cxr_lightning.evaluation.asking import ask
+    from cxr_lightning.evaluation.predictions import write_predictions
+
+    finished = False
     try:
-        trained_on = json.loads((model / "provenance.json").read_text())["data"]["fingerprint"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
-    return split == "train" and trained_on == index.fingerprint
+        todo = journal.mine(tasks, batch)
+        asked = sum(map(len, todo))
+        if asked < len(tasks) // journal.rank.count:
+            log.info("%s answers are there already; going on.", len(journal.answered()))
+        with _bar("Answering", asked) as advance:
+            for answers in ask(model, todo, manner):
+                journal.add(answers)
+                advance(len(answers))
+        if journal.rank.number:
+            return None
+        known = journal.wait(tasks)
+        write_predictions(journal.out, cases, known)
+        finished = True
+        return known
+    finally:
+        journal.close(finished=finished)
+
+
+def _extra(encoder: Path | None) -> list[Scorer]:
+    if encoder is None:
+        return []
+    from cxr_lightning.scoring.bertscore import bertscore
+
+    return [bertscore(encoder)]
+
+
+def _settings(
+    model: Model, manner: Manner, index: ShardIndex, tasks: Sequence[Task], seed: int
+) -> dict[str, str | int | bool]:
+    """Says whose answers to what: what changes an answer, and nothing else."""
+    served = f" {manner.served_model}" if manner.served_model else ""
+    return {
+        "model": f"{model.name}{served}",
+        "model_fingerprint": model.fingerprint,
+        "shards": index.fingerprint,
+        "questions": digest_of(tasks),
+        "max_new_tokens": manner.max_new_tokens,
+        "likelihood": manner.likelihood,
+        "seed": seed,
+    }
 
 
 def _require_positive(**options: int | None) -> None:
@@ -105,49 +253,9 @@ def _require_positive(**options: int | None) -> None:
             raise ValueError(f"--{name} {value}: must be 1 or more.")
 
 
-def _collect(out: Path, cases: Sequence[Case], answers: Iterable[Answer]) -> dict[str, list[str]]:
-    """Writes answers to disk and sorts them by condition, in the order of the studies."""
-    by_key = {case.key: case for case in cases}
-    said: dict[str, dict[str, str]] = {}
-    for answer in record_answers(out, by_key, answers):
-        said.setdefault(answer.condition, {})[answer.key] = answer.text
-    return {condition: [texts[key] for key in by_key] for condition, texts in said.items()}
-
-
-def _with_progress(answers: Iterable[Answer], total: int) -> Iterable[Answer]:
-    columns = (TextColumn("Answering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[..., object]]:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=total)
-        for answer in answers:
-            progress.advance(task)
-            yield answer
-
-
-def _studies(cases: Sequence[Case], texts: dict[str, list[str]]) -> list[StudyCard]:
-    return [
-        StudyCard(case.key, case.images[0], case.reference, texts["own"][number], case.truth, texts["swapped"][number])
-        for number, case in enumerate(cases)
-    ]
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def _print(metrics: dict[str, Any], out: Path, *, carded: bool) -> None:
-    """Prints the table of scores, the sentence, and where the files are."""
-    console = Console()
-    table = Table(title=f"{metrics['studies']} {metrics['split']} studies of {metrics['patients']} patients")
-    table.add_column("score")
-    for variant in VARIANTS:
-        table.add_column(_WORDS[variant], justify="right", min_width=12)
-    for scorer in SCORERS:
-        scores = [score_in(metrics, scorer.name + ending) for ending in VARIANTS.values()]
-        table.add_row(scorer.title, *(f"{s.value:.2f}\n[dim]{s.low:.2f} to {s.high:.2f}[/dim]" for s in scores))
-    console.print(table)
-    console.print(metrics["verdict"])
-    console.print(f"Scores, answers and a page to look at: {out}")
-    if carded:
-        console.print("The scores stand in the model's card, too (README.md).")
+        yield lambda count=1: progress.advance(task, count)

@@ -1,12 +1,13 @@
 """All numbers of one evaluation: every score on the model's own images, on other ones, and without looking.
 
 Enters the studies and the answers of each variant; leaves one table of plain numbers for metrics.json, each with its
-interval, and a sentence that says how much of the score the image is worth.
+interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,57 +15,89 @@ from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.findings.located import LABELS, find
 from cxr_lightning.scoring.bootstrap import Score, interval, paired_difference
 from cxr_lightning.scoring.labels import LabelScore, count_labels, score_labels
+from cxr_lightning.scoring.observations import METHOD, per_observation
 from cxr_lightning.scoring.registry import SCORERS
-from cxr_lightning.scoring.scorer import Texts
+from cxr_lightning.scoring.scorer import Scorer, Texts
 
 VARIANTS = {"own": "", "swapped": "_swapped", "blank": "_blank", "commonest": "_commonest"}
 """What was answered, and how the name of its score ends. "commonest" always answers the commonest training text."""
 
 
 def measure(
-    cases: Sequence[Case], answers: Mapping[str, Sequence[str]], *, draws: int = 1000, seed: int = 0
+    cases: Sequence[Case],
+    answers: Mapping[str, Sequence[str]],
+    *,
+    scorers: Sequence[Scorer] = SCORERS,
+    draws: int = 1000,
+    seed: int = 0,
+    advance: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Scores the answers of every variant.
 
     Args:
         cases: The studies.
         answers: Answers of each variant (a key of `VARIANTS`), in the order of the studies; "own" must be there.
+        scorers: The scores.
         draws: Bootstrap draws.
         seed: Seed of the draws.
+        advance: Called after each score.
 
     Returns:
         Plain numbers, ready for JSON: each score under its name and ending, `intervals` by the same names, paired
-        `differences` to the own image, and the table `per_finding`.
+        `differences` to the own image, and the tables `per_finding` and `per_observation`.
     """
     patients = [case.patient for case in cases]
-    values: dict[str, float] = {}
-    intervals: dict[str, list[float]] = {}
-    differences: dict[str, dict[str, float]] = {}
+    how: dict[str, Any] = {"patients": patients, "draws": draws, "seed": seed}
     texts = {variant: texts_of(cases, answers[variant]) for variant in VARIANTS if variant in answers}
-    for scorer in SCORERS:
-        name, score_of = scorer.name, scorer.score_of
+    values: dict[str, float | None] = {}
+    intervals: dict[str, list[float | None]] = {}
+    differences: dict[str, dict[str, float | None]] = {}
+    for scorer in scorers:
         statistics = {variant: scorer.statistics(each) for variant, each in texts.items()}
         for variant, rows in statistics.items():
-            score = interval(rows, score_of, patients=patients, draws=draws, seed=seed)
-            values[name + VARIANTS[variant]] = score.value
-            intervals[name + VARIANTS[variant]] = [score.low, score.high]
+            name, score = scorer.name + VARIANTS[variant], interval(rows, scorer.score_of, **how)
+            values[name], intervals[name] = finite(score.value), [finite(score.low), finite(score.high)]
             if variant != "own":
-                difference = paired_difference(
-                    statistics["own"], rows, score_of, patients=patients, draws=draws, seed=seed
-                )
-                differences[f"{name}_own_minus{VARIANTS[variant]}"] = asdict(difference)
+                gap = paired_difference(statistics["own"], rows, scorer.score_of, **how)
+                told = {key: finite(value) for key, value in asdict(gap).items()}
+                differences[f"{scorer.name}_own_minus{VARIANTS[variant]}"] = told
+        advance()
     own = texts["own"]
     counts = count_labels(own.truths, [find(answer) for answer in own.answers])
-    table = score_labels(counts, patients=patients, labels=LABELS, draws=draws, seed=seed)
+    table = score_labels(counts, labels=LABELS, **how)
     return {
         "studies": len(cases),
         "patients": len(set(patients)),
+        "headline": headline(cases),
         **values,
         "intervals": intervals,
         "differences": differences,
         "per_finding": {row.label: _plain(row) for row in table},
+        "per_observation": per_observation(own, patients, draws=draws, seed=seed),
         "method": _method(cases, draws),
     }
+
+
+def headline(cases: Sequence[Case]) -> str:
+    """Chooses the score that the verdict is about.
+
+    Args:
+        cases: The studies.
+
+    Returns:
+        The located findings where they are known to be true, else the 14 observations, which real reports speak of.
+    """
+    known = sum(case.labels is not None for case in cases)
+    return "findings_micro_f1" if 2 * known > len(cases) else "observations_micro_f1"
+
+
+def finite(value: float) -> float | None:
+    """Returns a number that JSON can hold; None for one that is not known.
+
+    Args:
+        value: A number.
+    """
+    return value if math.isfinite(value) else None
 
 
 def texts_of(cases: Sequence[Case], answers: Sequence[str]) -> Texts:
@@ -83,41 +116,19 @@ def score_in(metrics: Mapping[str, Any], name: str) -> Score:
     Args:
         metrics: What `measure` returned, or metrics.json.
         name: Name with ending, such as "findings_micro_f1_swapped".
+
+    Returns:
+        The score; NaN where it is not known.
     """
-    low, high = metrics["intervals"][name]
-    return Score(metrics[name], low, high, metrics["studies"])
+    ends = (metrics[name], *metrics["intervals"][name])
+    value, low, high = (math.nan if each is None else float(each) for each in ends)
+    return Score(value, low, high, metrics["studies"])
 
 
-def verdict(metrics: Mapping[str, Any]) -> str:
-    """Says in a sentence how much of the findings score needs the image.
-
-    Args:
-        metrics: What `measure` returned.
-    """
-    own = metrics["findings_micro_f1"]
-    without = {
-        "another patient's image": "findings_micro_f1_swapped",
-        "a blank image": "findings_micro_f1_blank",
-        "the commonest report": "findings_micro_f1_commonest",
-    }
-    known = {words: name for words, name in without.items() if name in metrics}
-    if not known:
-        return f"The findings score is {own:.2f}; whether it needs the image was not measured."
-    words, name = max(known.items(), key=lambda pair: metrics[pair[1]])
-    gap = metrics["differences"][name.replace("findings_micro_f1", "findings_micro_f1_own_minus")]
-    span = f"{gap['value']:.2f} ({gap['low']:.2f} to {gap['high']:.2f})"
-    if gap["low"] > 0:
-        return f"The image is worth {span} of the findings score of {own:.2f}: {words} gives {metrics[name]:.2f}."
-    return (
-        f"Nothing shows that the model looks: its findings score of {own:.2f} is not surely above the "
-        f"{metrics[name]:.2f} that {words} gives; the difference is {span}."
-    )
-
-
-def _plain(row: LabelScore) -> dict[str, float | int | list[float]]:
+def _plain(row: LabelScore) -> dict[str, Any]:
     return {
-        "f1": row.f1.value,
-        "interval": [row.f1.low, row.f1.high],
+        "f1": finite(row.f1.value),
+        "interval": [finite(row.f1.low), finite(row.f1.high)],
         "support": row.support,
         "hits": row.hits,
         "invented": row.invented,
@@ -130,6 +141,7 @@ def _method(cases: Sequence[Case], draws: int) -> dict[str, str | int]:
     known = sum(case.labels is not None for case in cases)
     return {
         "labeler": "cxr_lightning rules over 21 located labels; not CheXbert, not CheXpert",
+        "observations": METHOD,
         "truth": f"known labels in {known} studies, read from the reference in {len(cases) - known}",
         "interval": f"95 % percentile bootstrap over patients, {draws} draws",
         "decoding": "greedy",

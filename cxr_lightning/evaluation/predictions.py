@@ -1,56 +1,106 @@
-"""Answers on disk: predictions.jsonl, one line per study and image condition.
+"""Answers on disk: predictions.jsonl, one line per study and image condition, in the order of the studies.
 
-Enters answers as they come; leaves a file in the order of the studies. While a run goes on the lines stand in
-predictions.partial.jsonl, so that a stopped run shows what it had and nobody takes it for a finished one.
+Written whole, once the last answer is there; `journal.py` keeps them until then.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cxr_lightning.evaluation.cases import Case
+from cxr_lightning.evaluation.tasks import CONDITIONS, Answer, TaskId
 from cxr_lightning.findings.located import find
-
-if TYPE_CHECKING:
-    from cxr_lightning.evaluation.generate import Answer
+from cxr_lightning.model.likelihood import Likelihood
+from cxr_lightning.shards.durable import write_text
 
 NAME = "predictions.jsonl"
-_PARTIAL = "predictions.partial.jsonl"
+Row = dict[str, Any]
+_NEEDED = {"key", "patient", "views", "condition", "image_of", "prompt", "answer", "reference", "stated", "truth"}
 
 
-def record_answers(out: Path, cases: Mapping[str, Case], answers: Iterable[Answer]) -> Iterator[Answer]:
-    """Writes answers as they pass, and the whole file in order once the last one has passed.
+class PredictionsError(ValueError):
+    """A folder holds no answers of `cxr evaluate`, or damaged ones."""
+
+
+def write_predictions(out: Path, cases: Sequence[Case], answers: Mapping[TaskId, Answer]) -> None:
+    """Writes the file.
 
     Args:
-        out: Folder to write to; made if absent.
-        cases: The studies by key, in the order that the file shall have.
-        answers: What the model says.
-
-    Yields:
-        The same answers.
+        out: The folder.
+        cases: The studies, in order.
+        answers: An answer to each and under each condition that was asked.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / _PARTIAL
-    rows: list[tuple[int, str]] = []
-    place = {key: position for position, key in enumerate(cases)}
-    with partial.open("w", encoding="utf-8") as file:
-        for answer in answers:
-            line = json.dumps(_row(cases[answer.key], answer), ensure_ascii=False) + "\n"
-            file.write(line)
-            file.flush()
-            rows.append((place[answer.key], line))
-            yield answer
-    order = sorted(rows, key=lambda row: (row[0], json.loads(row[1])["condition"]))
-    partial.write_text("".join(line for _, line in order), encoding="utf-8")
-    partial.replace(out / NAME)
+    rows = [
+        _row(case, answers[case.key, condition])
+        for case in cases
+        for condition in CONDITIONS
+        if (case.key, condition) in answers
+    ]
+    write_text(out / NAME, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _row(case: Case, answer: Answer) -> dict[str, Any]:
+def read_predictions(out: Path) -> list[Row]:
+    """Reads the file.
+
+    Args:
+        out: The folder.
+
+    Returns:
+        A row a study and condition; `docs/evaluation.md` says what it holds.
+
+    Raises:
+        PredictionsError: There is none, or it is damaged.
+    """
+    path = out / NAME
+    if not path.is_file():
+        raise PredictionsError(
+            f"{path} does not exist. Remedy: name a folder that `cxr evaluate` has finished; where it was stopped, "
+            "the same command goes on."
+        )
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+            raise PredictionsError(
+                f"{path}, line {number}: not a row of answers as this version writes them. Remedy: evaluate again."
+            )
+        rows.append(row)
+    return rows
+
+
+def answers_of(rows: Sequence[Row]) -> dict[TaskId, Answer]:
+    """Takes answers out of rows again.
+
+    Args:
+        rows: What `read_predictions` returned.
+    """
+    found = [
+        Answer(
+            key=row["key"],
+            condition=row["condition"],
+            text=row["answer"],
+            shown=row["image_of"],
+            finish=row.get("finish"),
+            tokens=row.get("tokens"),
+            likelihood=None if row.get("likelihood") is None else Likelihood(**row["likelihood"]),
+        )
+        for row in rows
+    ]
+    return {answer.id: answer for answer in found}
+
+
+def _row(case: Case, answer: Answer) -> Row:
     return {
-        "key": answer.key,
+        "key": case.key,
+        "patient": case.patient,
+        "views": list(case.views),
         "condition": answer.condition,
         "image_of": answer.shown,
         "prompt": case.prompt,
@@ -58,4 +108,7 @@ def _row(case: Case, answer: Answer) -> dict[str, Any]:
         "reference": case.reference,
         "stated": sorted(find(answer.text)),
         "truth": sorted(case.truth),
+        "finish": answer.finish,
+        "tokens": answer.tokens,
+        "likelihood": None if answer.likelihood is None else asdict(answer.likelihood),
     }

@@ -1,0 +1,214 @@
+"""Tasks enter, answers leave: from processes with a model each, one a GPU, or from a server asked in parallel.
+
+What stands in a batch never depends on the number of processes or ranks, so neither do the answers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from cxr_lightning.evaluation.opening import Model, load
+from cxr_lightning.evaluation.tasks import Answer, Task
+from cxr_lightning.serve.ahead import ahead
+from cxr_lightning.serve.dialogue import Reply, Responder
+from cxr_lightning.serve.opening import open_responder
+
+_POLL_SECONDS = 2.0
+_BLANK = 128
+"""Of a server's films that say nothing: what its image processor calls zero is not known."""
+
+
+class WorkerError(ValueError):
+    """A process that generated answers died; its own error is in the message."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a model is asked.
+
+    Attributes:
+        max_new_tokens: Longest answer in tokens.
+        likelihood: Whether the likelihood of references is asked too; a server cannot be asked.
+        workers: Processes, one thread each on a CPU, one a GPU; None takes as many as fit.
+        device: Where to compute; None takes the GPUs if there are any.
+        parallel: Requests that a server gets at once.
+        served_model: Which of a server's models; None takes the only one.
+        api_key: What a server asks for; None takes CXR_API_KEY.
+        image_size: Longest side of the images that a server is sent.
+    """
+
+    max_new_tokens: int = 160
+    likelihood: bool = True
+    workers: int | None = None
+    device: str | None = None
+    parallel: int = 8
+    served_model: str | None = None
+    api_key: str | None = None
+    image_size: int | None = None
+
+
+def ask(model: Model, batches: Sequence[Sequence[Task]], manner: Manner) -> Iterator[list[Answer]]:
+    """Answers batches of tasks, greedily.
+
+    Args:
+        model: Who answers.
+        batches: What to answer.
+        manner: How.
+
+    Yields:
+        The answers of a batch, or of a part of one, as they come.
+
+    Raises:
+        NotAnExportError: The folder holds no model that transformers can load whole.
+        ServerError: The server is gone.
+        WorkerError: A process failed.
+    """
+    if not batches:
+        return
+    if model.folder is None:
+        yield from _ask_server(model, [task for batch in batches for task in batch], manner)
+        return
+    devices = _devices(manner, len(batches))
+    if len(devices) == 1:
+        answer = answerer(model, manner, devices[0])
+        for batch in batches:
+            yield answer(batch)
+    else:
+        yield from _ask_crew(model, batches, manner, devices)
+
+
+def answerer(model: Model, manner: Manner, device: str | None) -> Callable[[Sequence[Task]], list[Answer]]:
+    """Loads a model and returns what answers a batch with it.
+
+    Args:
+        model: One that lies in a folder.
+        manner: How it is asked.
+        device: Where it computes.
+    """
+    local = load(model, device)
+
+    def answer(tasks: Sequence[Task]) -> list[Answer]:
+        dialogues = [task.dialogue(local.blank) for task in tasks]
+        replies = local.replies(dialogues, max_new_tokens=manner.max_new_tokens)
+        likely: Sequence[Any] = [None] * len(tasks)
+        if manner.likelihood:
+            likely = local.likelihoods(dialogues, [task.reference for task in tasks])
+        return [_answer(*each) for each in zip(tasks, replies, likely, strict=True)]
+
+    return answer
+
+
+def _answer(task: Task, reply: Reply, likelihood: Any = None) -> Answer:
+    return Answer(task.key, task.condition, reply.text, task.shown, reply.finish, reply.tokens, likelihood)
+
+
+def _ask_server(model: Model, tasks: Sequence[Task], manner: Manner) -> Iterator[list[Answer]]:
+    responder: Responder = open_responder(
+        model.word, served_model=manner.served_model, api_key=manner.api_key, image_size=manner.image_size
+    )
+    try:
+
+        def one(task: Task) -> list[Answer]:
+            [reply] = responder.replies([task.dialogue(_BLANK)], max_new_tokens=manner.max_new_tokens)
+            return [_answer(task, reply)]
+
+        yield from ahead(one, tasks, workers=manner.parallel, window=2 * manner.parallel)
+    finally:
+        responder.close()
+
+
+def _devices(manner: Manner, batches: int) -> list[str | None]:
+    """Says where each process computes: as many as there are GPUs, else two on a CPU's cores."""
+    import torch
+
+    if manner.device is not None:
+        return [manner.device] * min(manner.workers or 1, batches)
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    own = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID"))
+    if cards and own is not None:  # a launcher started a process a card
+        return [f"cuda:{int(own) % cards}"]
+    if cards:
+        return [f"cuda:{number % cards}" for number in range(min(manner.workers or cards, batches))]
+    return ["cpu"] * max(1, min(manner.workers or min(2, len(os.sched_getaffinity(0))), batches))
+
+
+def _ask_crew(
+    model: Model, batches: Sequence[Sequence[Task]], manner: Manner, devices: Sequence[str | None]
+) -> Iterator[list[Answer]]:
+    """Lets processes take batches off one queue, so that a slow one does not hold up the rest."""
+    context = multiprocessing.get_context("spawn")
+    todo: multiprocessing.Queue[Sequence[Task] | None] = context.Queue()
+    done: multiprocessing.Queue[list[Answer] | Exception] = context.Queue()
+    for chunk in (*batches, *([None] * len(devices))):
+        todo.put(chunk)
+    crew: list[BaseProcess] = [
+        context.Process(target=_work, args=(model, manner, device, todo, done), daemon=True) for device in devices
+    ]
+    # OpenMP reads this once at import: threads of two processes on two cores would wait for each other.
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        for process in crew:
+            process.start()
+        for _ in batches:
+            yield _next_result(done, crew)
+    finally:
+        os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+        todo.cancel_join_thread()
+        for process in crew:
+            process.terminate()
+            process.join()
+
+
+def _next_result(done: multiprocessing.Queue[list[Answer] | Exception], crew: Sequence[BaseProcess]) -> list[Answer]:
+    """Waits for a batch, and notices when nobody is left to deliver it."""
+    while True:
+        try:
+            result = done.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            if any(process.exitcode not in (None, 0) for process in crew):
+                codes = [process.exitcode for process in crew]
+                raise WorkerError(
+                    f"A process that generated answers ended with exit codes {codes}, perhaps for want of memory. "
+                    "What was answered is kept. Remedy: the same again with fewer --workers or a smaller --batch."
+                ) from None
+            continue
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def _work(
+    model: Model,
+    manner: Manner,
+    device: str | None,
+    todo: multiprocessing.Queue[Sequence[Task] | None],
+    done: multiprocessing.Queue[list[Answer] | Exception],
+) -> None:
+    """Answers batches until the queue says that all are taken; its error goes back to the caller."""
+    from transformers.utils.logging import disable_progress_bar
+
+    try:
+        if device == "cpu":
+            import torch
+
+            torch.set_num_threads(1)
+        disable_progress_bar()  # bars of several processes would overwrite each other, and ours
+        answer = answerer(model, manner, device)
+        while (chunk := todo.get()) is not None:
+            done.put(answer(chunk))
+    except ValueError as error:
+        done.put(type(error)(str(error)) if type(error).__module__.startswith("cxr_lightning") else _failed())
+    except Exception:
+        done.put(_failed())
+
+
+def _failed() -> WorkerError:
+    return WorkerError(f"A process that generated answers failed:\n{traceback.format_exc(limit=-4)}")
