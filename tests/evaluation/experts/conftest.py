@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cxr_lightning.evaluation.cases import read_cases
 from cxr_lightning.evaluation.experts.reading import reading
@@ -34,15 +36,38 @@ def write_evaluation(folder: Path, shards: Path, model: str, answer: Callable[[A
 
 
 @pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen studies of eight patients, every second with a lateral film; films go from dark to bright."""
+    from cxr_lightning.shards.packing import pack
+
+    root = tmp_path_factory.mktemp("table")
+    ramp = np.tile(np.linspace(10, 245, 200).astype(np.uint8), (160, 1))
+    rows = []
+    for number in range(16):
+        sides = [("PA", ramp), ("LATERAL", ramp[:, ::-1])][: 1 + number % 2]
+        for view, gray in sides:
+            name = f"{number}-{view}.png"
+            Image.fromarray(np.roll(gray, number, axis=0)).save(root / name)
+            row = {"study_id": f"s{number}", "patient_id": f"p{number // 2}", "image": name, "view": view}
+            rows.append({**row, "report": f"FINDINGS: Nodule of {number + 3} mm. No effusion.", "split": "test"})
+    (root / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path_factory.mktemp("packed") / "shards"
+    pack("table", root, out=out, size=200, workers=1)
+    return out
+
+
+@pytest.fixture(scope="session")
 def outs(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two systems: one says always the same, one half of what is there; each ends in a mark of its own."""
     root = tmp_path_factory.mktemp("outs")
     quokka, wombat = SYSTEMS
     return [
         write_evaluation(
-            root / "first", shards, quokka, lambda case: f"The lungs are clear.\n\nNo effusion. Q{case.key}"
+            root / "folder-of-q", shards, quokka, lambda case: f"The lungs are clear.\n\nNo effusion. Q{case.key}"
         ),
-        write_evaluation(root / "second", shards, wombat, lambda case: f"{case.reference.split('.')[0]}. W{case.key}"),
+        write_evaluation(
+            root / "folder-of-w", shards, wombat, lambda case: f"{case.reference.split('.')[0]}. W{case.key}"
+        ),
     ]
 
 
