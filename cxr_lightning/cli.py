@@ -105,6 +105,9 @@ VERBS: dict[str, Verb] = {
         "cxr_lightning.evaluation.experts.reading",
         "reading",
     ),
+    "evaluate judge": Verb(
+        "have a language model judge reports, and try the judge", "cxr_lightning.evaluation.judge.verb", "judge_reports"
+    ),
     "evaluate experts": Verb(
         "read back what radiologists judged, and how far they agree",
         "cxr_lightning.evaluation.experts.experts",

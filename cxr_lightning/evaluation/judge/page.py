@@ -46,6 +46,7 @@ class Gauge:
         good: From where to where it should be.
         least: Left end of the line.
         most: Right end.
+        unit: What it is told in.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Gauge:
     good: tuple[float, float]
     least: float = 0.0
     most: float = 1.0
+    unit: str = " %"
 
     def at(self, value: float) -> str:
         """Returns where a value stands, in percent of the line.
@@ -124,7 +126,7 @@ def _gauges(trial: Mapping[str, Any]) -> Iterator[Gauge]:
     )  # fmt: skip
     yield Gauge(
         "Follows length", "how much more often it names the truth where that is the longer report; 0 if length does "
-        "not matter", trial["length_effect"], (-LENGTH, LENGTH), -1,
+        "not matter", trial["length_effect"], (-LENGTH, LENGTH), -1, 1, " points",
     )  # fmt: skip
     yield Gauge(
         "Chooses the longer", "choices that fall on the longer report, in all duels; the better may be the longer",

@@ -48,7 +48,13 @@ def believed(trial: Mapping[str, Any]) -> tuple[Grade, str]:
     if knows is None or knows["n"] < FEWEST:
         count = 0 if knows is None else knows["n"]
         return "unknown", f"{_BELIEVED['unknown']}: {count} verdicts in controls are too few. Ask about more --studies."
-    flaws = [*_knowledge(knows), *_place(trial), *_length(trial), *_constancy(trial), *_answers(trial)]
+    flaws = [
+        *(_knowledge(knows) or _blind_spots(trial["controls"])),
+        *_place(trial),
+        *_length(trial),
+        *_constancy(trial),
+        *_answers(trial),
+    ]
     grade: Grade = "no" if any(how == "no" for how, _ in flaws) else "caution" if flaws else "yes"
     told = f"{_share(knows)} of the controls"
     if not flaws:
@@ -68,6 +74,17 @@ def _knowledge(knows: Mapping[str, Any]) -> _Found:
         return [("caution", f"{_share(knows)} of the controls are won, which are too few to be sure")]
     reason = f"it told a true report from a false one in {_share(knows)} of the controls only"
     return [("caution" if knows["low"] >= KNOWS_HARDLY else "no", reason)]
+
+
+def _blind_spots(controls: Mapping[str, Any]) -> _Found:
+    """Finds what a judge overlooks that does well on the whole."""
+    weak = {kind: score for kind, score in controls.items() if score is not None and score["high"] < KNOWS}
+    names = {"stranger": "reports of other patients", "corrupted": "falsified copies"}
+    return [
+        ("caution", f"of {names[kind]} it found out {_share(score)} only")
+        for kind, score in weak.items()
+        if kind in names
+    ]  # fmt: skip
 
 
 def _place(trial: Mapping[str, Any]) -> _Found:
