@@ -58,6 +58,9 @@ def likelihoods(
     written = [_written(processor, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
     counts = [_new_tokens(processor.tokenizer, before, after) for before, after in written]
     inputs = encode_texts(model, processor, [before + after for before, after in written], pictures)
+    if "qformer_input_ids" in inputs:  # which reads the question, and would pass the answer on
+        questions = encode_texts(model, processor, [before for before, _ in written], pictures)
+        inputs.update({name: questions[name] for name in ("qformer_input_ids", "qformer_attention_mask")})
     kept = max(counts) + 1
     # The logits of a prompt are a gigabyte that nobody reads; BLIP-2 makes them all the same.
     keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
