@@ -9,21 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from cxr_lightning.findings.located import LABELS, find
-from cxr_lightning.reports.conversations import DESCRIBE
-from cxr_lightning.reports.draw import choose
-from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord, ShardError
+from cxr_lightning.shards.contract import IMAGE_MARK, ShardError
 from cxr_lightning.shards.index import ShardIndex
+from cxr_lightning.shards.question import labels_of, question_of, reference_of, truth_of
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.study import Split
 
 # The commonest text of a large archive shows in a part of it; reading 270,000 studies for one sentence would not pay.
 _ENOUGH = 5000
-_OURS = frozenset(LABELS)
 
 
 class NoCaseError(ValueError):
@@ -65,7 +61,7 @@ class Case:
     @property
     def truth(self) -> frozenset[str]:
         """The findings that count as there: the known labels, else what the reference states."""
-        return find(self.reference) if self.labels is None else self.labels
+        return truth_of(self.reference, self.labels)
 
 
 def read_cases(index: ShardIndex, split: Split, *, limit: int | None = None) -> list[Case]:
@@ -109,7 +105,7 @@ def training_references(index: ShardIndex, split: Split) -> list[str]:
     """
     columns = index.split("train")
     columns = columns if len(columns) else index.split(split)
-    return [_reference(columns.read(number).record) for number in range(min(_ENOUGH, len(columns)))]
+    return [reference_of(columns.read(number).record) for number in range(min(_ENOUGH, len(columns)))]
 
 
 def commonest(texts: Sequence[str]) -> str:
@@ -126,52 +122,24 @@ def commonest(texts: Sequence[str]) -> str:
 
 def _case(sample: RawSample) -> Case:
     record = sample.record
-    prompt = _question(sample)
+    prompt = question_of(sample)
     views = record["views"][: prompt.count(IMAGE_MARK)]
     if len(views) < prompt.count(IMAGE_MARK):
         raise ShardError(
             f"Sample {sample.key}: its question marks {prompt.count(IMAGE_MARK)} images with {IMAGE_MARK}, and "
             f"{len(views)} are stored. Remedy: pack the source again; `cxr pack` now names such studies."
         )
-    labels = record["labels"]
     return Case(
         key=sample.key,
         patient=record["patient"],
         prompt=prompt,
         images=tuple(sample.images[view["member"]] for view in views),
         views=tuple(view["position"] for view in views),
-        reference=_reference(record),
-        # Labels of another vocabulary cannot be compared with what is read from answers; the reference can.
-        labels=None if labels is None or not _OURS.issuperset(labels) else frozenset(labels),
+        reference=reference_of(record),
+        labels=labels_of(record),
         study=record["study"],
         split=record["split"],
         indication=record["indication"],
         findings=record["findings"],
         impression=record["impression"],
     )
-
-
-def _question(sample: RawSample) -> str:
-    """Chooses what to ask: the reference must be an answer to it.
-
-    The summary answers a request for the whole report and no other question, and a conversation may open with "Is there
-    cardiomegaly?". The sample's own request is kept where it has one; else its key draws a wording, always the same.
-    """
-    turns, summary = sample.record["conversation"], sample.record["summary"]
-    first = next((turn["content"] for turn in turns if turn["role"] == "user"), IMAGE_MARK)
-    asked = first
-    if summary:
-        own = (
-            question["content"]
-            for question, answer in pairwise(turns)
-            if question["role"] == "user" and answer["role"] == "assistant" and answer["content"] == summary
-        )
-        asked = next(own, None) or choose(DESCRIBE, sample.key, "describe")
-    # Asked alone, a later question needs the images that the first one showed.
-    return asked if IMAGE_MARK in asked else f"{IMAGE_MARK}\n" * max(1, first.count(IMAGE_MARK)) + asked
-
-
-def _reference(record: SampleRecord) -> str:
-    """Takes the summary; a source of questions and answers has only the answer."""
-    answers = (turn["content"] for turn in record["conversation"] if turn["role"] == "assistant")
-    return record["summary"] or next(answers, "")

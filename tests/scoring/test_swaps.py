@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_lightning.evaluation.swaps import NoOtherPatientError, swap_partners
+from cxr_lightning.scoring.swaps import NoOtherPatientError, swap_partners
 
 pytestmark = pytest.mark.quick
 
