@@ -14,7 +14,7 @@
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const ahead = document.querySelector("[name=ahead]:checked").value;
     for (const card of cards) {
-      const states = !finding.value || card.dataset.labels.split(" ").includes(finding.value);
+      const states = !finding.value || card.dataset.labels.split("|").includes(finding.value);
       card.hidden = !(states && (!ahead || card.dataset.ahead === ahead) && words.every((word) => texts.get(card).includes(word)));
     }
     const left = cards.filter((card) => !card.hidden).length;

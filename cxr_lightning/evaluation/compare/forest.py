@@ -70,6 +70,8 @@ def draw_needs(needs: Sequence[Need], names: dict[str, str]) -> dict[str, Any] |
             "looks": need.looks,
             "corrected": say_p(need.corrected),
             **axis.placed(need.loss),
+            "loss": say(need.loss.value),
+            "span": say_span(need.loss.low, need.loss.high),
         }
         for need in needs
     ]

@@ -21,11 +21,12 @@ from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Compari
 from cxr_lightning.evaluation.compare.pairs import Evaluated, Pairs
 from cxr_lightning.evaluation.compare.studies import Contrast
 from cxr_lightning.evaluation.compare.table import method
-from cxr_lightning.evaluation.compare.verdict import LEADING, ranked, sentences
+from cxr_lightning.evaluation.compare.verdict import ranked, sentences
 from cxr_lightning.evaluation.page.films import FILM, data_uri
 from cxr_lightning.evaluation.page.marks import LONGEST, mark_text
-from cxr_lightning.evaluation.page.words import ordered, say, say_label
-from cxr_lightning.findings.located import find
+from cxr_lightning.evaluation.page.vocabulary import Vocabulary, vocabulary_of
+from cxr_lightning.evaluation.page.words import say, say_label
+from cxr_lightning.scoring.registry import scorer_named
 from cxr_lightning.shards.durable import write_text
 
 _PACKAGE = "cxr_lightning.evaluation.compare"
@@ -56,7 +57,9 @@ def write_page(
     )
     script = files(_PACKAGE).joinpath("compare.js").read_text(encoding="utf-8")
     pairs = comparison.pairs
-    cards = [_card(pairs, each, images) for each in contrasts]
+    vocabulary = vocabulary_of({"headline": pairs.headline})
+    cards = [_card(pairs, each, images, vocabulary) for each in contrasts]
+    labels = vocabulary.ordered({label for card in cards for label in card["labels"]})
     html = environment.get_template("compare.html").render(
         models=[_model(model) for model in pairs.models],
         head={"studies": len(pairs.keys), "patients": len(set(pairs.patients)), "left_out": pairs.left_out},
@@ -64,14 +67,15 @@ def write_page(
         ranking=[(letter, name, say(value), each) for letter, name, value, each in ranked(comparison)],
         rivals=[_rival(comparison, model) for model in pairs.rivals],
         needs=forest.draw_needs(
-            [need for need in comparison.needs if need.name == LEADING],
+            [need for need in comparison.needs if need.name == pairs.headline],
             {model.letter: model.name for model in pairs.models},
         ),
         frame={"width": forest.WIDTH, "height": forest.HEIGHT},
         families=FAMILIES,
         sure=SURE,
         cards=cards,
-        labels=[(label, say_label(label)) for label in ordered({label for card in cards for label in card["labels"]})],
+        labels=[(label, say_label(label)) for label in labels],
+        headline={"title": scorer_named(pairs.headline).title, "labels": vocabulary.name},
         remark=remark,
         method=method(comparison),
         script=Markup(script),  # our own file, not what a model said
@@ -110,12 +114,13 @@ def _is_share(each: Difference) -> bool:
     return max(abs(each.first), abs(each.second)) <= 1
 
 
-def _card(pairs: Pairs, contrast: Contrast, images: Mapping[str, bytes]) -> dict[str, Any]:
+def _card(pairs: Pairs, contrast: Contrast, images: Mapping[str, bytes], vocabulary: Vocabulary) -> dict[str, Any]:
     """Puts together what the template shows of a study."""
     key = pairs.keys[contrast.place]
-    study, truth = pairs.first.studies[key], pairs.truths[contrast.place]
+    study = pairs.first.studies[key]
+    truth = frozenset(study["truth"]) if vocabulary.known else vocabulary.read(study["reference"])
     answers = {model.letter: model.answers["own"][key] for model in pairs.models}
-    stated = {letter: find(answer) for letter, answer in answers.items()}
+    stated = {letter: vocabulary.read(answer) for letter, answer in answers.items()}
     first = pairs.first.letter
     said = []
     for model, score in zip(pairs.models, contrast.scores, strict=True):
@@ -129,8 +134,8 @@ def _card(pairs: Pairs, contrast: Contrast, images: Mapping[str, bytes]) -> dict
                 "letter": letter,
                 "name": model.name,
                 "score": say(score),
-                "text": mark_text(answers[letter][:LONGEST], beside[:LONGEST], hits, "invented"),
-                "chips": [(mark, say_label(label)) for mark, labels in chips for label in ordered(labels)],
+                "text": mark_text(answers[letter][:LONGEST], beside[:LONGEST], hits, "invented", vocabulary.read),
+                "chips": [(mark, say_label(label)) for mark, labels in chips for label in vocabulary.ordered(labels)],
             }
         )
     reference = study["reference"][:LONGEST]
@@ -139,7 +144,7 @@ def _card(pairs: Pairs, contrast: Contrast, images: Mapping[str, bytes]) -> dict
         "key": key,
         "image": data_uri(images[key], FILM) if key in images else None,
         "views": ", ".join(study["views"]),
-        "reference": mark_text(reference, reference, all_said, "missed"),
+        "reference": mark_text(reference, reference, all_said, "missed", vocabulary.read),
         "said": said,
         "ahead": contrast.rival if contrast.gap > 0 else first,
         "behind": first if contrast.gap > 0 else contrast.rival,

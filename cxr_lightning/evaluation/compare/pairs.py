@@ -14,11 +14,11 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from cxr_lightning.evaluation.predictions import NAME
+from cxr_lightning.evaluation.predictions import NAME, Row, read_predictions
+from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.scoring.scorer import Texts
 
-Row = Mapping[str, Any]
-_NEEDED = ("key", "condition", "patient", "prompt", "reference", "answer", "truth", "views")
+_HEADLINE = "findings_micro_f1"
 # What makes two rows of one key the same study; the answer is what may differ.
 _SAME = ("patient", "prompt", "reference", "truth")
 
@@ -77,6 +77,12 @@ class Pairs:
         return self.models[1:]
 
     @property
+    def headline(self) -> str:
+        """The score by which models are ranked: that of the first one's verdict. More of it is better."""
+        said = self.first.metrics.get("headline")
+        return next((scorer.name for scorer in SCORERS if scorer.name == said), _HEADLINE)
+
+    @property
     def studies(self) -> list[Row]:
         """The rows of the first model; all but their answers are everybody's."""
         return [self.first.studies[key] for key in self.keys]
@@ -123,7 +129,8 @@ def read_pairs(folders: Sequence[Path], *, shared: bool = False) -> Pairs:
         shared: Compare the studies in common, where the sets differ.
 
     Raises:
-        NotEvaluatedError: A folder holds no whole evaluation, or fewer than two are given.
+        NotEvaluatedError: A folder holds no evaluation, or fewer than two are given.
+        PredictionsError: An evaluation is not finished, or damaged.
         OtherStudiesError: The sets differ and `shared` is not set, or nothing is shared.
     """
     if not 2 <= len(folders) <= len(ascii_uppercase):
@@ -148,7 +155,7 @@ def _read_all(folders: Sequence[Path]) -> list[Evaluated]:
     models = []
     for number, folder in enumerate(folders):
         name = names[number] if count[names[number]] == 1 else folder.resolve().name
-        rows = _read_rows(folder)
+        rows = read_predictions(folder)
         answers: dict[str, dict[str, str]] = {}
         for row in rows:
             answers.setdefault(row["condition"], {})[row["key"]] = row["answer"]
@@ -171,31 +178,6 @@ def _read_metrics(folder: Path) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise NotEvaluatedError(f"{folder / 'metrics.json'}: no table of scores. Remedy: cxr evaluate again.")
     return metrics
-
-
-def _read_rows(folder: Path) -> list[dict[str, Any]]:
-    file = folder / NAME
-    if not file.is_file():
-        raise NotEvaluatedError(
-            f"{folder} holds no {NAME}. Remedy: let cxr evaluate come to its end, and copy the folder whole."
-        )
-    rows = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                raise NotEvaluatedError(
-                    f"{file}, line {number}: not JSON. Remedy: copy the file again, or evaluate again."
-                ) from None
-            lacking = [name for name in _NEEDED if not isinstance(row, dict) or row.get(name) is None]
-            if lacking:
-                raise NotEvaluatedError(
-                    f"{file}, line {number}: has no {', '.join(lacking)}; another version wrote it. "
-                    "Remedy: evaluate the model again with this one."
-                )
-            rows.append(row)
-    return rows
 
 
 def _alike(one: Row, other: Row | None) -> bool:

@@ -12,7 +12,6 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from cxr_lightning.evaluation.compare.questions import Reading
-from cxr_lightning.evaluation.compare.verdict import LEADING
 from cxr_lightning.scoring.registry import scorer_named
 
 _SECOND = "rouge_l"
@@ -49,12 +48,11 @@ def most_different(reading: Reading, most: int) -> list[Contrast]:
         say the same.
     """
     pairs = reading.pairs
-    lead, words = scorer_named(LEADING), scorer_named(_SECOND)
-    sign = 1.0 if lead.better == "higher" else -1.0
+    lead, words = scorer_named(pairs.headline), scorer_named(_SECOND)
     # A study alone is a sum of one, so the score of its row is its own score.
     scores = np.stack([lead.score_of(reading.of(lead, model)) for model in pairs.models])
     overlap = np.stack([words.score_of(reading.of(words, model)) for model in pairs.models])
-    gaps = sign * (scores[1:] - scores[:1]) + _WEIGHT * (overlap[1:] - overlap[:1])
+    gaps = (scores[1:] - scores[:1]) + _WEIGHT * (overlap[1:] - overlap[:1])
     widest = np.abs(gaps).argmax(axis=0)
     found = [
         Contrast(place, pairs.rivals[rival].letter, tuple(scores[:, place].tolist()), float(gaps[rival, place]))

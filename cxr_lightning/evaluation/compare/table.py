@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Comparison, Difference
-from cxr_lightning.evaluation.compare.verdict import LEADING, ranked, say_p, say_verdict
+from cxr_lightning.evaluation.compare.verdict import ranked, say_p, say_verdict
 from cxr_lightning.evaluation.page.words import say, say_label, say_span
 from cxr_lightning.scoring.bootstrap import Score
 from cxr_lightning.scoring.registry import SCORERS
@@ -35,7 +35,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if len(pairs.rivals) > 1:
         places = enumerate(ranked(comparison), start=1)
         order = ", ".join(f"{place}. {letter} {say(value)}" for place, (letter, _, value, _) in places)
-        console.print(f"By {TITLES[LEADING]}: {order}.", highlight=False)
+        console.print(f"By {TITLES[pairs.headline]}: {order}.", highlight=False)
     console.print(say_verdict(comparison), highlight=False)
 
 
@@ -57,7 +57,7 @@ def plain(comparison: Comparison) -> dict[str, Any]:
         "left_out": pairs.left_out,
         "verdict": say_verdict(comparison),
         "ranking": [
-            {"letter": letter, "name": name, "score": LEADING, "value": value}
+            {"letter": letter, "name": name, "score": pairs.headline, "value": value}
             for letter, name, value, _ in ranked(comparison)
         ],
         **{family: [_plain(each) for each in comparison.of(family)] for family in FAMILIES},
@@ -118,7 +118,7 @@ def _table(comparison: Comparison, letter: str) -> Table:
         _add(table, each, first)
     table.add_row()
     for each in comparison.of("image", letter):
-        if each.name == LEADING:
+        if each.name == pairs.headline:
             _add(table, each, first, "micro F1 owed to the image")
     findings, observations = comparison.of("findings", letter), comparison.of("observations", letter)
     for words, family in (("findings", findings), ("observations", observations)):

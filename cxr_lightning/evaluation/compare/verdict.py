@@ -13,9 +13,6 @@ from cxr_lightning.evaluation.page.words import say, say_span
 from cxr_lightning.scoring.bootstrap import Score
 from cxr_lightning.scoring.registry import scorer_named
 
-LEADING = "findings_micro_f1"
-"""The score by which models are ranked; more of it is better."""
-
 
 def say_verdict(comparison: Comparison) -> str:
     """Says what was found, in plain words.
@@ -44,7 +41,7 @@ def ranked(comparison: Comparison) -> list[tuple[str, str, float, Difference | N
     Returns:
         Letter, name, score and the difference to the first model (None for itself), the best one first.
     """
-    by_rival = {each.rival: each for each in comparison.of("scores") if each.name == LEADING}
+    by_rival = {each.rival: each for each in comparison.of("scores") if each.name == comparison.pairs.headline}
     rows: list[tuple[str, str, float, Difference | None]] = []
     for model in comparison.pairs.models:
         own = by_rival.get(model.letter)
@@ -69,9 +66,9 @@ def _letters(comparison: Comparison) -> list[str]:
 def _against(comparison: Comparison, letter: str) -> str:
     """Says how one rival stands to the first model: the leading score, and how many of the others are like it."""
     scores = comparison.of("scores", letter)
-    lead = next(each for each in scores if each.name == LEADING)
+    lead = next(each for each in scores if each.name == comparison.pairs.headline)
     first = comparison.pairs.first.letter
-    title = scorer_named(LEADING).title
+    title = scorer_named(lead.name).title
     both = f"{say(lead.second)} against {say(lead.first)}"
     if all(each.gap.value == each.gap.low == each.gap.high == 0 for each in scores):
         return f"{letter} scores exactly as {first} does on every score ({title} {say(lead.first)})."
@@ -110,7 +107,7 @@ def _tally(scores: Sequence[Difference], letter: str, first: str) -> str:
 
 def _looking(comparison: Comparison) -> list[str]:
     """Says what each model's leading score loses by another's image, and of which nothing shows that they look."""
-    needs = {need.letter: need for need in comparison.needs if need.name == LEADING}
+    needs = {need.letter: need for need in comparison.needs if need.name == comparison.pairs.headline}
     if not needs:
         return ["Whether the scores need the image was not evaluated."]
     scores = {letter: value for letter, _, value, _ in ranked(comparison)}
