@@ -125,11 +125,11 @@ def _print(found: Mapping[str, Any], out: Path) -> None:
     console.print(f"All numbers, and a page to look at: {out}")
 
 
-def _table(found: Mapping[str, Any], columns: Sequence[str], cells: Callable[[Mapping[str, Any]], list[str]]) -> Table:
+def _table(
+    title: str, found: Mapping[str, Any], columns: Sequence[str], cells: Callable[[Mapping[str, Any]], list[str]]
+) -> Table:
     """Sets a table of the systems."""
-    table = Table(
-        title=f"{found['studies']} studies of {found['patients']} patients, {len(found['readers'])} reader(s)"
-    )
+    table = Table(title=title)
     table.add_column("system", overflow="fold", min_width=12)
     for column in columns:
         table.add_column(column, justify="right")
