@@ -66,7 +66,7 @@ class Journal:
         with self._adding:
             if not self._open:  # an answer that came after the end
                 return
-            append(self.file, [json.dumps(line, ensure_ascii=False)])
+            append(self.file, [json.dumps(line)])  # in ASCII: some letters that a judge may say end a line
             if "error" not in line:
                 self.known[line["id"]] = line
 

@@ -11,11 +11,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cxr_lightning.evaluation.judge.trouble import JudgeError
-
-_NEEDED = ("key", "patient", "condition", "answer", "reference", "truth")
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,8 @@ def read_material(folders: Sequence[Path], *, studies: int, seed: int) -> Materi
         seed: Seed of the draw.
 
     Raises:
-        JudgeError: A folder holds no answers, two disagree about a reference, or no study is in all of them.
+        PredictionsError: A folder holds no answers.
+        JudgeError: Two folders disagree about a reference, or no study is in all of them.
     """
     read = [_read(folder) for folder in folders]
     keys = sorted(set.intersection(*(set(found) for found, _ in read)))
@@ -100,31 +98,15 @@ def read_material(folders: Sequence[Path], *, studies: int, seed: int) -> Materi
 
 def _read(folder: Path) -> tuple[dict[str, Study], dict[str, dict[str, str]]]:
     """Returns the studies by key, and the answers by condition and key."""
-    file = folder / "predictions.jsonl"
-    if not file.is_file():
-        raise JudgeError(f"{file} is not there. Remedy: give a folder that `cxr evaluate` wrote to its end.")
+    # Here, not above: it brings torch, for which --help must not wait.
+    from cxr_lightning.evaluation.predictions import read_predictions
+
     studies, answers = dict[str, Study](), dict[str, dict[str, str]]()
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            row = _row(line, f"{file}, line {number}")
-            answers.setdefault(row["condition"], {})[row["key"]] = row["answer"]
-            if row["condition"] == "own":
-                studies[row["key"]] = Study(row["key"], row["patient"], row["reference"], frozenset(row["truth"]))
+    for row in read_predictions(folder):
+        answers.setdefault(row["condition"], {})[row["key"]] = row["answer"]
+        if row["condition"] == "own":
+            studies[row["key"]] = Study(row["key"], row["patient"], row["reference"], frozenset(row["truth"]))
     return studies, answers
-
-
-def _row(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        row = None
-    lacking = [name for name in _NEEDED if not isinstance(row, dict) or name not in row]
-    if lacking:
-        raise JudgeError(
-            f"{place}: no answer with {', '.join(lacking)}. Remedy: evaluate again with this version of cxr."
-        )
-    assert isinstance(row, dict)
-    return row
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

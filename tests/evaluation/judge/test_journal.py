@@ -67,7 +67,7 @@ def test_two_processes_do_not_write_one_file(tmp_path):
     with Journal(tmp_path), pytest.raises(JudgeError, match="is being written by another process"):
         Journal(tmp_path)
     with Journal(tmp_path) as journal:
-        journal.add({"id": "a", "verdict": "A"})
+        journal.add({"id": "a", "verdict": "A", "replies": ["A\u2028\x85B\x0c"]})
         journal.add({"id": "b", "error": "refused"})
     journal.add({"id": "late", "verdict": "A"})  # an answer that came after the end
     with Journal(tmp_path) as journal:

@@ -9,6 +9,7 @@ import pytest
 from cxr_lightning.cli import parser_of
 from cxr_lightning.evaluation.judge.trouble import JudgeError
 from cxr_lightning.evaluation.judge.verb import judge_reports
+from cxr_lightning.evaluation.predictions import PredictionsError
 from cxr_lightning.serve.trouble import ServerError
 
 from .conftest import better, chance, fair, first, longer, open_desk, write_predictions
@@ -156,7 +157,7 @@ def test_folders_that_do_not_fit_are_told(tmp_path):
     out, empty = write_predictions(tmp_path / "a"), tmp_path / "b"
     with pytest.raises(JudgeError, match=r"--out FOLDER"):
         judge_reports(str(out), str(empty), endpoint="http://127.0.0.1:9")
-    with pytest.raises(JudgeError, match=r"b/predictions.jsonl is not there"):
+    with pytest.raises(PredictionsError, match=r"b/predictions.jsonl does not exist"):
         judge_reports(str(empty), endpoint="http://127.0.0.1:9")
     lines = (out / "predictions.jsonl").read_text().replace("Chest film", "Film").replace("bones", "Bones", 1)
     write_predictions(empty)
@@ -164,7 +165,7 @@ def test_folders_that_do_not_fit_are_told(tmp_path):
     with pytest.raises(JudgeError, match="has another reference than in"):
         judge_reports(str(out), str(empty), endpoint="http://127.0.0.1:9", out=tmp_path / "c")
     (empty / "predictions.jsonl").write_text('{"key": "a"}\n')
-    with pytest.raises(JudgeError, match=r"line 1: no answer with patient, condition"):
+    with pytest.raises(PredictionsError, match=r"line 1: not a row of answers"):
         judge_reports(str(empty), endpoint="http://127.0.0.1:9")
 
 
