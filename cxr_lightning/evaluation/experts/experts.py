@@ -69,6 +69,7 @@ def measure(
         "split": key["split"],
         "studies": len({each.study for each in first}),
         "patients": len({each.patient for each in first}),
+        "unread": len({item["study"] for item in key["items"].values()} - {each.study for each in first}),
         "readers": [_reader(reader) for reader in readers],
         "systems": summarise(first, systems, draws=draws, seed=seed),
         "differences": differences(first, systems, draws=draws, seed=seed),
@@ -122,6 +123,8 @@ def _print(found: Mapping[str, Any], out: Path) -> None:
                 f"{reader['reader']}: {reader['finished']} of {reader['assigned']} studies are finished, "
                 f"{reader['begun']} begun; what is not fully judged is left out."
             )
+    if found["unread"]:
+        console.print(f"{found['unread']} studies of the page were judged by nobody whose file is here.")
     console.print(f"All numbers, and a page to look at: {out}")
 
 

@@ -77,7 +77,11 @@ def reading(
     out.parent.mkdir(parents=True, exist_ok=True)
     # The key first: a page without one could never be evaluated.
     _write_key(key_file, blinded, systems, index, secret, truth=truth)
-    write_reading(out, read, blinded)
+    try:
+        write_reading(out, read, blinded)
+    except BaseException:
+        key_file.unlink(missing_ok=True)  # of no page: it would only bar the next attempt
+        raise
     _tell(out, key_file, read, systems, blinded)
 
 

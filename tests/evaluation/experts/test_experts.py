@@ -102,6 +102,7 @@ def test_what_is_half_filled_is_counted_and_left_out(made, key_file, tmp_path, c
     assert (reader["assigned"], reader["finished"], reader["begun"], reader["judgements"]) == (7, 1, 2, 7)
     assert found["agreement"] == {}
     said = " ".join(capsys.readouterr().out.split())
+    assert "3 studies of the page were judged by nobody" in said
     assert "AB: 1 of 7 studies are finished, 2 begun" in said
     assert "No report was judged by two readers" in said
 
