@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from cxr_lightning.evaluation.predictions import Row, read_predictions
 from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
 from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.shards.sample import RawSample
@@ -79,7 +80,7 @@ class System:
     name: str
     folder: Path
     metrics: dict[str, Any]
-    rows: dict[str, dict[str, Any]]
+    rows: dict[str, Row]
 
 
 def read_systems(folders: Sequence[Path]) -> list[System]:
@@ -92,7 +93,8 @@ def read_systems(folders: Sequence[Path]) -> list[System]:
         The systems, each with a name of its own: its model's, or its folder's where two models are called the same.
 
     Raises:
-        ReadingError: A folder lacks its files, or they were not scored on the same split of the same shards.
+        ReadingError: A folder lacks its metrics, or they were not scored on the same split of the same shards.
+        PredictionsError: A folder lacks its answers.
     """
     metrics = [_metrics(folder) for folder in folders]
     models = [str(each["model"]) for each in metrics]
@@ -217,13 +219,8 @@ def _metrics(folder: Path) -> dict[str, Any]:
     return dict(metrics)
 
 
-def _own_answers(folder: Path) -> dict[str, dict[str, Any]]:
-    file = folder / "predictions.jsonl"
-    try:
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return {row["key"]: row for row in rows if row["condition"] == "own" and {"answer", "reference"} <= row.keys()}
-    except (OSError, ValueError, LookupError, TypeError):
-        raise ReadingError(f"{file} is no file of `cxr evaluate`. Remedy: evaluate the model again.") from None
+def _own_answers(folder: Path) -> dict[str, Row]:
+    return {row["key"]: row for row in read_predictions(folder) if row["condition"] == "own"}
 
 
 def _text(text: str) -> str:

@@ -27,6 +27,7 @@ def write_evaluation(folder: Path, shards: Path, model: str, answer: Callable[[A
     rows = []
     for case in read_cases(index, "test"):
         base = {"key": case.key, "patient": case.patient, "reference": case.reference, "views": list(case.views)}
+        base |= {"image_of": case.key, "prompt": case.prompt, "stated": [], "truth": []}
         rows.append({**base, "condition": "own", "answer": answer(case)})
         rows.append({**base, "condition": "swapped", "answer": "Said of another patient's film."})
     (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

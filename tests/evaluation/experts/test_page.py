@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from cxr_lightning.evaluation.experts.answers import read_answers
+
 GRAY = """() => {
   const canvas = document.querySelector('.pane canvas'), { width, height } = canvas;
   return [...canvas.getContext('2d').getImageData(0, height >> 1, width, 1).data].filter((_, place) => place % 4 === 0);
@@ -126,6 +128,10 @@ def test_judged_by_keys_alone(sit, made, tmp_path):
         (False, 2, ("missed", "place")),
     }
     assert desk.text("kept") == "Saved to a file"
+    file = tmp_path / "saved.json"
+    file.write_text(json.dumps(answers))
+    (reader,) = read_answers([file], key)
+    assert (reader.name, reader.finished, reader.begun, len(reader.judgements)) == ("Ana B.", 7, 0, reports(key))
 
 
 def test_closed_and_resumed(sit):

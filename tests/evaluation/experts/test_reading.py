@@ -16,6 +16,7 @@ from PIL import Image
 from cxr_lightning.evaluation.experts.blinding import Plan, blind
 from cxr_lightning.evaluation.experts.material import RADIOLOGIST, Film, ReadingError, Study
 from cxr_lightning.evaluation.experts.reading import reading
+from cxr_lightning.evaluation.predictions import PredictionsError
 from tests.evaluation.experts.conftest import SYSTEMS, write_evaluation
 
 pytestmark = pytest.mark.quick
@@ -139,7 +140,7 @@ def _edit(folder, **values):
     ("spoil", "told"),
     [
         (lambda folder: (folder / "metrics.json").unlink(), "no file of `cxr evaluate`"),
-        (lambda folder: (folder / "predictions.jsonl").write_text("{"), "no file of `cxr evaluate`"),
+        (lambda folder: (folder / "predictions.jsonl").write_text("{"), "evaluate again"),
         (lambda folder: (folder / "predictions.jsonl").write_text(""), "No study was answered by all"),
         (lambda folder: _edit(folder, shards="f" * 64), "not seen the same studies"),
         (lambda folder: _edit(folder, split="train"), "not seen the same studies"),
@@ -148,7 +149,7 @@ def _edit(folder, **values):
 def test_folders_that_do_not_fit_are_refused(shards, outs, tmp_path, spoil, told):
     other = write_evaluation(tmp_path / "other", shards, "other", lambda case: "Clear.")
     spoil(other)
-    with pytest.raises(ReadingError, match=told):
+    with pytest.raises((ReadingError, PredictionsError), match=told):
         reading(str(outs[0]), str(other), out=tmp_path / "reading.html")
     assert not list(tmp_path.glob("reading*"))
 
