@@ -158,12 +158,12 @@ CATALOGUE: tuple[Finding, ...] = (
         "consolidation",
         ("Consolidation",),
     ),
-    Finding("pneumonia", "lobe", r"(?:broncho)?pneumonias?|pneumonitis", "consolidation", ("Pneumonia",)),
+    Finding("pneumonia", "lobe", r"(?:broncho)?pneumonias?|pneumonitis|pna", "consolidation", ("Pneumonia",)),
     Finding(
         "infection",
         "lobe",
         r"(?<!granulomatous )(?<!histoplasmosis )(?<!fungal )(?<!tuberculous )(?<!prior )(?<!old )infections?"
-        r"|infectious (?:process|infiltrates?)",
+        r"|infectious(?:/inflammatory| or inflammatory)? (?:process|infiltrates?|etiology)",
         observations=("Pneumonia",),
     ),
     Finding(
@@ -249,6 +249,7 @@ CATALOGUE: tuple[Finding, ...] = (
         r"tubes?|tubing|tracheostomy|catheters?|shunts?|drains?|pigtail|leads(?! to)|generators?|(?:neuro)?stimulators?"
         r"|(?:support|monitoring|closure|occluder|occlusion|assist|medical|metallic|external) (?:lines?|devices?)"
         r"|(?:support|monitoring) (?:apparatus|equipment)|occluder|balloon pump|lines and tubes"
+        r"|ett|ngt|ogt|dob+hoff|iabp|ecmo|lvad|cannulas?|screws?"
         r"|(?:prosthetic|mechanical|artificial|bioprosthetic|aortic|pulmonic|mitral|tricuspid) valve(?! calc)"
         r"|valve (?:replacement|prosthesis)"
         r"|valvular prosthes[ie]s|prosthes[ie]s|prosthetic|hardware|arthroplast(?:y|ies)|(?:bone|suture) anchors?"

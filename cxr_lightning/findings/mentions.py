@@ -42,6 +42,8 @@ _WORDS = re.compile(r"\b(?:" + "|".join(f"(?P<{row.name}>{row.words})" for row i
 _SENTENCES = re.compile(
     r"(?<=[.!?;])(?<!\bdr\.)(?<!\bvs\.)(?<!approx\.)\s+|;\s*|\n\s*(?=\n|[-*•]|\d+[.)])|(?<=[a-z]\.)(?=[A-Z])"
 )
+_LONGEST = 600
+"""Characters of the longest sentence that is read in one piece; radiologists stay far below."""
 _SPACES = re.compile(r"[\s\-‐-―_]+")
 _SIDE_AND_SIDE = re.compile(
     rf"(?<!on )(?<!on the )(?<!at the )\b((?:right|left)(?: sided| upper| mid| middle| lower| apical"
@@ -66,8 +68,8 @@ def find_mentions(text: str) -> Iterator[Mention]:
         The mentions in reading order.
     """
     for sentence in _SENTENCES.split(text):
-        if sentence:
-            yield from _read_sentence(sentence)
+        for piece in _bounded(sentence):
+            yield from _read_sentence(piece)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -80,7 +82,17 @@ def split_sentences(text: str) -> list[str]:
         The sentences with the space that follows them; joined they are the text.
     """
     seams = [0, *(match.end() for match in _SENTENCES.finditer(text)), len(text)]
-    return [text[start:end] for start, end in pairwise(seams) if end > start]
+    return [piece for start, end in pairwise(seams) for piece in _bounded(text[start:end])]
+
+
+def _bounded(sentence: str) -> Iterator[str]:
+    """Cuts a sentence without an end, as broken models write it, between words; its time would grow with the square."""
+    while len(sentence) > _LONGEST:
+        seam = sentence.rfind(" ", _LONGEST // 2, _LONGEST) + 1 or _LONGEST
+        yield sentence[:seam]
+        sentence = sentence[seam:]
+    if sentence:
+        yield sentence
 
 
 def forget() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cxr_lightning.findings.catalogue import CATALOGUE
 from cxr_lightning.findings.certainty import Certainty
-from cxr_lightning.findings.located import LABELS, find, find_mentions
+from cxr_lightning.findings.located import LABELS, find, find_mentions, split_sentences
 
 pytestmark = pytest.mark.quick
 
@@ -260,3 +260,14 @@ def test_reads_two_thousand_new_reports_a_second() -> None:
     for text in reports:
         find(text)
     assert len(reports) / (time.process_time() - started) > 1000, "the floor is half the target, for busy machines"
+
+
+@given(st.text(alphabet="no left effusion. \n;-1", max_size=3000))
+def test_sentences_joined_are_the_text(text: str) -> None:
+    assert "".join(split_sentences(text)) == text
+
+
+def test_a_sentence_without_an_end_is_cut_between_words() -> None:
+    text = "Small left pleural effusion and " * 100
+    assert len(split_sentences(text)) > 1
+    assert find(text) == {PE_L}
