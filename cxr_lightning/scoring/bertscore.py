@@ -99,7 +99,7 @@ class BertScore:
         import torch
 
         inputs = self.tokenizer(
-            [text.strip() for text in texts],
+            [_readable(text) for text in texts],
             padding=True,
             truncation=True,
             max_length=self.longest,
@@ -138,6 +138,11 @@ def bertscore(encoder: Path, *, layer: int | None = None, device: str = "cpu", b
 
     where = f"{encoder.name}, {'last layer' if layer is None else f'layer {layer}'}"
     return Scorer("bertscore", "BERTScore", f"words alike to {where}", "learned", collect, ratio_of_sums)
+
+
+def _readable(text: str) -> str:
+    """Takes away what no tokenizer reads: spaces around, and halves of characters."""
+    return text.strip().encode("utf-8", "replace").decode("utf-8")
 
 
 def _f_measure(wanted: _Side, given: _Side) -> Tensor:

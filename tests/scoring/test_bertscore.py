@@ -51,6 +51,11 @@ def test_neither_batch_nor_order_changes_a_score_and_silence_is_worth_nothing(en
     assert scorer.score(["heart is normal"], ["Heart is normal"])[0] == pytest.approx(1.0, abs=1e-6)
 
 
+def test_any_text_is_scored(encoder):
+    scores = BertScore(encoder).score(["heart", "\ud800", "\x00", "无 \ufffd"], ["\ud800 heart", " ", "\n", "heart"])
+    assert np.isfinite(scores).all()
+
+
 def test_the_last_layer_is_the_default_and_the_score_names_its_encoder(encoder):
     scorer = bertscore(encoder, layer=3)
     texts = Texts(REFERENCES, ANSWERS, [frozenset()] * len(ANSWERS))

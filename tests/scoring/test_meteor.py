@@ -16,8 +16,6 @@ from cxr_lightning.scoring.words import words_of
 from tests.scoring.openi import needs_reports, pairs
 from tests.scoring.wild import ANY
 
-pytestmark = pytest.mark.quick
-
 # Endings enough that every rule of the stemmer is met, on stems of every measure.
 ENDINGS = """
 s es ies sses ss ied ed eed ing y ational tional enci anci izer bli alli entli eli ousli ization ation ator
