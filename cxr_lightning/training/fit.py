@@ -107,7 +107,7 @@ class FitCli(LightningCLI):
         parser.add_class_arguments(Nonfinite, "nonfinite", skip={"run", "monitor"}, instantiate=False)
         parser.add_class_arguments(Preemption, "preemption", skip={"run", "saving", "validate"}, instantiate=False)
         parser.add_class_arguments(Watchdog, "watchdog", skip={"run"}, instantiate=False)
-        parser.add_class_arguments(Panels, "panels", instantiate=False)
+        parser.add_class_arguments(Panels, "panels", skip={"monitor"}, instantiate=False)
         parser.set_defaults(DEFAULTS)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -156,7 +156,8 @@ class FitCli(LightningCLI):
             Holding(run),
             Record(run, self.parser.dump(self.config, skip_validation=True)),
             Nonfinite(run, monitor, **self.config.nonfinite.as_dict()),
-            Panels(**self.config.panels.as_dict()),  # before the monitor, which keeps their time out of its figures
+            # Before the monitor, which logs their scores and keeps their time out of its figures.
+            Panels(**self.config.panels.as_dict(), monitor=monitor),
             monitor,
             Progress(monitor),
             Board(run),

@@ -51,6 +51,8 @@ class Monitor(pl.Callback):
         """What stands beside the progress bar."""
         self.more: dict[str, float] = {}
         """What others have logged with the training figures."""
+        self.scores: dict[str, float] = {}
+        """What others have logged with the next validation's figures."""
         self._waited_before = self._supervised_before = 0.0
         self._rates: dict[str, float] = {}
         self._logged_at = self._paused_at = time.perf_counter()
@@ -155,6 +157,7 @@ class Monitor(pl.Callback):
             metrics |= self._by_set("validate", total)
         skipped = self.quarantine.collect(trainer, pl_module) if self.quarantine else 0
         metrics |= {"validate/skipped": float(skipped)} if skipped else {}
+        metrics, self.scores = metrics | self.scores, {}
         self._write(trainer, metrics)
 
     def _logs(self, trainer: pl.Trainer, step: int) -> bool:

@@ -1,10 +1,15 @@
-"""A few validation studies in TensorBoard: the radiograph, and the reference beside what the model writes now."""
+"""A few validation studies in TensorBoard: what the model writes now, beside the reference, and how that scores.
+
+What is generated once is both scored and shown: each study with its own images and with another patient's, so that one
+sees when the model begins to look.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -13,25 +18,41 @@ from PIL import Image
 from cxr_lightning.checkpoint.writing import gather
 from cxr_lightning.model.generation import generate
 from cxr_lightning.reports.conversations import IMAGE_MARK
+from cxr_lightning.shards.images import open_stored
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.stream.conversation import as_messages
-from cxr_lightning.stream.encode import images
+from cxr_lightning.training.scores import Asked, scores, swapped
+
+if TYPE_CHECKING:
+    from cxr_lightning.training.monitor import Monitor
 
 _HEIGHT = 384
 """Of the radiographs shown, in pixels."""
+_AT_ONCE = 4
+"""Answers that a rank generates at once: no more memory than a small training batch takes."""
 
 
 class Panels(pl.Callback):
-    """Writes panels after every n-th validation; ranks share the studies.
+    """Scores some studies after every n-th validation, and shows a few of them; ranks share the work.
 
     Args:
-        studies: How many studies; 0 writes none.
+        studies: How many studies are answered and scored, each also with another patient's images; 0 asks none.
         every_n_validations: Validations between panels.
         max_new_tokens: Longest text.
+        shown: How many of the studies are shown.
+        monitor: What logs the scores.
     """
 
-    def __init__(self, studies: int = 4, every_n_validations: int = 1, max_new_tokens: int = 128) -> None:
+    def __init__(
+        self,
+        studies: int = 16,
+        every_n_validations: int = 1,
+        max_new_tokens: int = 128,
+        shown: int = 4,
+        monitor: Monitor | None = None,
+    ) -> None:
         self.studies, self.every_n_validations, self.max_new_tokens = studies, every_n_validations, max_new_tokens
+        self.shown, self.monitor = shown, monitor
         self._validations = 0
         self._shown: set[int] = set()
 
@@ -40,16 +61,19 @@ class Panels(pl.Callback):
         self._validations += 0 if trainer.sanity_checking else 1
         if trainer.sanity_checking or not self.studies or self._validations % self.every_n_validations:
             return
-        samples = self._samples(trainer.datamodule)
-        if not samples:
+        data: Any = trainer.datamodule
+        asked = [Asked.of(sample, data.encoder) for sample in self._samples(data)]
+        if not asked:
             return
-        # A rank without a study of its own generates for the first, unread: it may not stay away while others generate.
-        mine = range(trainer.global_rank, len(samples), trainer.world_size) or range(1)
-        texts = self._generate(trainer, pl_module, [samples[number] for number in mine])
-        everyones = dict(sorted(pair for pairs in gather(list(zip(mine, texts, strict=True))) for pair in pairs))
+        lent = swapped(asked) or []
+        tasks = [(study.question, study.images) for study in asked]
+        tasks += [(study.question, images) for study, images in zip(asked, lent, strict=False)]
+        texts = self._generate(trainer, pl_module, tasks)
         if trainer.is_global_zero:
-            for number, text in everyones.items():
-                self._show(trainer, number, samples[number], text)
+            own, other = texts[: len(asked)], texts[len(asked) :]
+            self._log(asked, own, other)
+            for number, study in enumerate(asked[: self.shown]):
+                self._show(trainer, number, study, own[number], other[number] if other else None)
 
     def _samples(self, data: Any) -> list[RawSample]:
         """Returns the studies, the same on all ranks: those that each of them could read.
@@ -61,25 +85,39 @@ class Panels(pl.Callback):
         samples = [sample for number, sample in found.items() if number in everywhere]
         return [sample for sample in samples if sample.images] or samples
 
-    def _generate(self, trainer: pl.Trainer, pl_module: Any, samples: Sequence[RawSample]) -> list[str]:
-        data: Any = trainer.datamodule
-        questions = [data.encoder.turns(sample)[:1] for sample in samples]
-        marks = [question[0]["content"].count(IMAGE_MARK) for question in questions]
-        return generate(
-            pl_module.model,
-            pl_module.processor,
-            [as_messages(question) for question in questions],
-            [images(sample)[:count] for sample, count in zip(samples, marks, strict=True)],
-            max_new_tokens=self.max_new_tokens,
-            synced_ranks=trainer.world_size > 1,
-        )
+    def _generate(
+        self, trainer: pl.Trainer, pl_module: Any, tasks: Sequence[tuple[str, tuple[bytes, ...]]]
+    ) -> list[str]:
+        """Answers all questions, each on one rank; every rank goes through as many batches as the others."""
+        ranks = trainer.world_size
+        mine = range(trainer.global_rank, len(tasks), ranks)
+        texts: list[tuple[int, str]] = []
+        for batch in range(ceil(ceil(len(tasks) / ranks) / _AT_ONCE)):
+            # A rank without a question left answers the first, unread: it may not stay away while others generate.
+            numbers = mine[batch * _AT_ONCE : (batch + 1) * _AT_ONCE] or range(1)
+            written = generate(
+                pl_module.model,
+                pl_module.processor,
+                [as_messages([{"role": "user", "content": tasks[number][0]}]) for number in numbers],
+                [list(map(open_stored, tasks[number][1])) for number in numbers],
+                max_new_tokens=self.max_new_tokens,
+                synced_ranks=ranks > 1,
+            )
+            texts += zip(numbers, written, strict=True)
+        everyones = dict(pair for pairs in gather(texts) for pair in pairs)
+        return [everyones[number] for number in range(len(tasks))]
 
-    def _show(self, trainer: Any, number: int, sample: RawSample, text: str) -> None:
+    def _log(self, asked: Sequence[Asked], own: Sequence[str], other: Sequence[str]) -> None:
+        """Hands the scores to the monitor, which logs them with the validation."""
+        if self.monitor is not None:
+            self.monitor.scores = scores(asked, own) | (scores(asked, other, "_swapped") if other else {})
+
+    def _show(self, trainer: Any, number: int, study: Asked, own: str, other: str | None) -> None:
         """Writes one study; its radiographs once, for they stay the same."""
-        question, reference = (turn["content"] for turn in trainer.datamodule.encoder.turns(sample)[:2])
-        told = {"asked": question.replace(IMAGE_MARK, ""), "reference": reference, "model": text}
+        told = {"asked": study.question.replace(IMAGE_MARK, ""), "reference": study.reference, "model": own}
+        told |= {} if other is None else {"model, shown another patient": other}
         body = "\n\n".join(f"**{name}**: {_paragraph(each)}" for name, each in told.items())
-        films = [] if number in self._shown else images(sample)[: question.count(IMAGE_MARK)]
+        films = [] if number in self._shown else list(map(open_stored, study.images))
         self._shown.add(number)
         for logger in trainer.loggers:
             board: Any = getattr(logger, "experiment", None)
