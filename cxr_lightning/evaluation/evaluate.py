@@ -186,14 +186,27 @@ class Evaluation:
     def _cards(self) -> list[Any]:
         from cxr_lightning.evaluation.page import StudyCard
 
-        said = self.answers
-        return [
-            StudyCard(
-                case.key, case.images[0], case.reference, said[case.key, "own"].text, case.truth,
-                said[case.key, "swapped"].text,
+        images = {case.key: case.images[0] for case in self.cases}
+        cards = []
+        for case in self.cases:
+            said = {name: self.answers[case.key, name] for name in self._conditions()}
+            other, blank = said.get("swapped"), said.get("blank")
+            cards.append(
+                StudyCard(
+                    key=case.key,
+                    image=images[case.key],
+                    reference=case.reference,
+                    answer=said["own"].text,
+                    truth=case.truth,
+                    swapped="" if other is None else other.text,
+                    other=None if other is None else images.get(other.shown),
+                    blank="" if blank is None else blank.text,
+                    views=case.views,
+                    prompt=case.prompt,
+                    cut=said["own"].finish == "length",
+                )
             )
-            for case in self.cases
-        ]  # fmt: skip
+        return cards
 
 
 def _answered(
