@@ -12,15 +12,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cxr_lightning.evaluation.predictions import Row, read_predictions
 from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
 from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.shards.sample import RawSample
 from cxr_lightning.shards.splitindex import SplitIndex
+
+if TYPE_CHECKING:
+    from cxr_lightning.evaluation.predictions import Row
 
 RADIOLOGIST = "radiologist"
 """What the radiologist's report is called among the systems."""
@@ -220,6 +222,9 @@ def _metrics(folder: Path) -> dict[str, Any]:
 
 
 def _own_answers(folder: Path) -> dict[str, Row]:
+    # Here, not above: who reads back what readers saved need not wait for torch.
+    from cxr_lightning.evaluation.predictions import read_predictions
+
     return {row["key"]: row for row in read_predictions(folder) if row["condition"] == "own"}
 
 

@@ -270,3 +270,26 @@ def test_pictures_for_eyes(sit, tmp_path):
     for width in (1024, 800):
         desk.page.set_viewport_size({"width": width, "height": 700})
         assert desk.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_browser_that_alters_pictures_is_told_of(sit, context):
+    context.add_init_script("""
+      const read = CanvasRenderingContext2D.prototype.getImageData;
+      CanvasRenderingContext2D.prototype.getImageData = function (...all) {
+        const image = read.apply(this, all);
+        image.data[0] ^= 1;
+        return image;
+      };
+    """)
+    assert "alters pictures" in sit().text("door-why")
+
+
+def test_the_door_stays_shut_until_someone_says_who_they_are(sit):
+    desk = sit()
+    assert desk.text("door-why") == ""
+    desk.press("Escape", "Escape")
+    desk.page.wait_for_timeout(100)
+    assert desk.page.is_visible("[data-door]")
+    desk.page.fill("#initials", "  ")
+    desk.press("Enter")
+    assert desk.text("door-why") == "Please write your initials."
