@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -167,13 +168,26 @@ def sum_by_patient(statistics: Sums, patients: Sequence[Hashable] | None) -> Sum
 def _draw(units: Sums, draws: int, seed: int) -> Iterator[Sums]:
     """Draws patients with replacement, yielding blocks of sums (D, ...)."""
     count = len(units)
-    generator = np.random.default_rng(seed)
     flat = units.reshape(count, -1)
     block = max(1, _BLOCK // count)
+    generator = np.random.default_rng(seed)
     for start in range(0, draws, block):
         size = min(block, draws - start)
-        weights = generator.multinomial(count, np.full(count, 1.0 / count), size=size).astype(np.float64)
+        weights = _one_block(count, draws, seed) if draws <= block else _weights(generator, count, size)
         yield (weights @ flat).reshape(size, *units.shape[1:])
+
+
+@lru_cache(maxsize=4)
+def _one_block(count: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """Remembers a draw: the scores of one set of studies are all scored on it, and drawing takes longest of all."""
+    weights = _weights(np.random.default_rng(seed), count, draws)
+    weights.flags.writeable = False
+    return weights
+
+
+def _weights(generator: np.random.Generator, count: int, size: int) -> NDArray[np.float64]:
+    """Draws how often each patient is drawn (D, U)."""
+    return generator.multinomial(count, np.full(count, 1.0 / count), size=size).astype(np.float64)
 
 
 def _summary(value: float, drawn: NDArray[np.float64], level: float, count: int) -> Score:
