@@ -92,8 +92,8 @@ def read_material(folders: Sequence[Path], *, studies: int, seed: int) -> Materi
         System(name, answers.get("own", {}), answers.get("swapped", {}))
         for name, (_, answers) in zip(names, read, strict=True)
     ]
-    chosen = sorted(random.Random(seed).sample(keys, min(studies, len(keys))))
-    return Material(systems, {key: read[0][0][key] for key in keys}, chosen)
+    chosen = random.Random(seed).sample(keys, len(keys))[:studies]  # a larger sample holds the smaller one
+    return Material(systems, {key: read[0][0][key] for key in keys}, sorted(chosen))
 
 
 def _read(folder: Path) -> tuple[dict[str, Study], dict[str, dict[str, str]]]:

@@ -55,8 +55,6 @@ def test_killed_and_resumed_no_verdict_is_asked_twice(out):
         asked = len(desk.asked)
         judge_reports(str(out), endpoint=desk.url, studies=16, concurrency=3, draws=50)
         assert len(desk.asked) == asked  # all is known
-        judge_reports(str(out), endpoint=desk.url, studies=18, concurrency=3, draws=50, rubric=False)
-        assert asked < len(desk.asked)  # more studies cost only what is new
     kept = [line for line in (out / "verdicts.jsonl").read_text().splitlines() if not line.endswith('"half')]
     names = [json.loads(line)["id"] for line in kept]
     assert len(names) == len(set(names))
