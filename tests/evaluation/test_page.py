@@ -21,6 +21,7 @@ from cxr_lightning.evaluation.page import StudyCard, write_page
 from cxr_lightning.evaluation.page.films import FILM, THUMB, data_uri
 from cxr_lightning.evaluation.page.findings import facts, finding_tables
 from cxr_lightning.evaluation.page.grounding import draw_likelihood, draw_scores, spread
+from cxr_lightning.evaluation.page.health import health_of
 from cxr_lightning.evaluation.page.marks import differing, mark_text, shared_words
 from cxr_lightning.evaluation.page.scores import gap_of, score_groups
 from cxr_lightning.evaluation.page.study import choose_studies, judge
@@ -184,6 +185,21 @@ def test_charts_lie_within_their_boxes_and_turn_gaps_so_that_right_is_better() -
     bars = spread([0.0, 1.0, 1.0])
     assert bars is not None
     assert [bar["count"] for bar in bars["bars"]] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+
+
+def test_the_verdict_leads_and_what_stands_out_is_told(tmp_path: Path) -> None:
+    side = {"empty": 0.25, "alike": 0.5, "words": 12.0, "cut_off": None}
+    health = {"answers": side, "references": side | {"empty": 0}, "remarks": ["Few sentences serve for all."]}
+    metrics = numbers([GOOD]) | {"verdict": "It looks, by 0.5: a lot. It was never shown these.", "health": health}
+    html = write_page(tmp_path, [card("a", GOOD)], metrics).read_text()
+    assert "<h1>It looks, by 0.5: a lot.</h1>" in html
+    assert "Few sentences serve for all." in html
+    assert [row[1:] for row in health_of(metrics)["figures"]] == [
+        ("25.0 %", "0.0 %"),
+        ("0.50", "0.50"),
+        ("12.0", "12.0"),
+    ]
+    assert "Nothing stands out" in write_page(tmp_path, [], metrics | {"health": {"answers": side}}).read_text()
 
 
 def test_numbers_and_labels_are_said_as_people_say_them() -> None:

@@ -12,7 +12,7 @@ from tests.slurm.cluster import Cluster
 ROOT = Path(__file__).parents[2]
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--gpus-per-node=4", "--time=5")
 SMALL = (
-    *("--config", "configs/scale/cpu.yaml", "--panels.max_new_tokens", "4"),
+    *("--config", "configs/scale/cpu.yaml", "--panels.studies", "4", "--panels.max_new_tokens", "4"),
     *("--data.global_batch", "4", "--data.micro_batch", "2", "--data.epochs", "10"),
     *("--checkpoint.every_n_steps", "5", "--validate_every_n_steps", "5", "--trainer.log_every_n_steps", "1"),
 )

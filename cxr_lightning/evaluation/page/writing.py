@@ -21,7 +21,7 @@ from cxr_lightning.evaluation.curves import HEIGHT, LEFT, RIGHT, WIDTH, Curve, d
 from cxr_lightning.evaluation.page import grounding
 from cxr_lightning.evaluation.page.films import FILM, THUMB, data_uri
 from cxr_lightning.evaluation.page.findings import facts, finding_tables
-from cxr_lightning.evaluation.page.health import health_of, method_of
+from cxr_lightning.evaluation.page.health import health_of, method_of, verdict_of
 from cxr_lightning.evaluation.page.marks import LONGEST, mark_text, shared_words
 from cxr_lightning.evaluation.page.scores import gap_of, score_groups
 from cxr_lightning.evaluation.page.study import Judged, Reason, StudyCard, choose_studies, judge
@@ -76,7 +76,7 @@ def _numbers(metrics: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, An
     lead = grounding.draw_scores(metrics)
     return {
         "head": {
-            "verdict": str(metrics.get("verdict", "")) or "No verdict was reached.",
+            "verdict": verdict_of(metrics),
             "model": str(metrics.get("model", "")),
             "split": str(metrics.get("split", "")),
             "shards": str(metrics.get("shards", ""))[:12],
