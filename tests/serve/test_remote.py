@@ -166,6 +166,19 @@ def test_films_are_sent_shrunk_as_png_and_answers_come_back_trimmed(desk):
     assert desk.keys == {"Bearer none"}
 
 
+def test_words_alone_go_as_words_with_a_seed(desk, monkeypatch):
+    monkeypatch.setattr(Clerk, "text", lambda clerk, body: body["messages"][0]["content"] + "!")
+    reply = Remote(desk.url).reply(Dialogue.ask(question="Why?"), max_new_tokens=9, seed=5)
+    assert (reply.text, reply.asked_tokens, desk.asked[0]["seed"]) == ("Why?!", 1, 5)
+
+
+def test_a_proxy_is_passed_by_where_that_is_wished(desk, monkeypatch):
+    monkeypatch.setattr("cxr_lightning.serve.remote.is_loopback", lambda host: False)
+    with pytest.raises(ServerError, match="no server answers at"):  # http_proxy leads nowhere
+        Remote(desk.url)
+    assert Remote(desk.url, direct=True).name == "tiny"
+
+
 def test_what_passes_is_waited_for(desk):
     desk.statuses = [429, 503, 0, 500]
     assert Remote(desk.url).answers([Dialogue.ask(FILM)], max_new_tokens=4) == ["L 48 x 64"]

@@ -183,3 +183,22 @@ def test_the_command_line_is_read(capsys):
         ["a", "b", "--endpoint", "http://127.0.0.1:1", "--judge", "m", "--may_leave_site", "true", "--budget", "3"]
     )
     assert (parsed.outs, parsed.judge, parsed.may_leave_site, parsed.budget) == (["a", "b"], "m", True, 3.0)
+
+
+def test_a_judge_that_says_nothing_readable_is_no_judge(out):
+    told, _ = judged(lambda reports, number: "Both are fine reports.", out, studies=12)
+    assert told["believed"] == "no"
+    assert all(row["won"] is None and row["unread"] == 12 - row["alike"] for row in told["duels"] if not row["alike"])
+    assert told["grades"][0]["accuracy"]["mean"] is None
+    assert "no verdict could be read" in (out / "judge.html").read_text()
+
+
+def test_a_few_refusals_of_everything_leave_a_page_that_says_nothing_is_known(tmp_path):
+    out = write_predictions(tmp_path / "evaluated", studies=1)
+    with open_desk(fair) as desk:
+        desk.statuses = [400] * 99
+        judge_reports(str(out), endpoint=desk.url)
+    told = json.loads((out / "judge.json").read_text())
+    assert told["believed"] == "unknown"
+    assert told["trial"]["answers"]["refused"] == told["trial"]["answers"]["asked"] > 0
+    assert "Whether this judge can be believed is not known" in (out / "judge.html").read_text()
