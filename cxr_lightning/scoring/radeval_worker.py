@@ -17,6 +17,9 @@ from typing import Any
 NAMES = {"radgraph": "radgraph", "radcliq": "radcliq", "ratescore": "ratescore", "green": "green"}
 KEYS = {"radgraph": "radgraph_partial", "radcliq": "radcliq_v1"}
 """Of the numbers that a score has, the one that papers mean by its name."""
+_SHORTEST = 3
+NOTHING = "None."
+"""Stands for a text of fewer than three letters: RaTEScore drops such texts, and every pair behind one is another's."""
 
 
 def prepare() -> None:
@@ -52,6 +55,9 @@ def compute(score: str, references: list[str], answers: list[str]) -> Any:
 
     Returns:
         A number a study, or for chexbert the labels of both sides.
+
+    Raises:
+        ValueError: The package left a study out.
     """
     prepare()
     if score == "chexbert":
@@ -62,8 +68,15 @@ def compute(score: str, references: list[str], answers: list[str]) -> Any:
         return {"references": labeler.get_labels(references), "answers": labeler.get_labels(answers)}
     from radeval import RadEval
 
+    if score == "ratescore":
+        references, answers = (
+            [text if len(text.strip()) >= _SHORTEST else NOTHING for text in side] for side in (references, answers)
+        )
     found = RadEval(metrics=[NAMES[score]], per_sample=True, show_progress=False)(refs=references, hyps=answers)
-    return [float(number) for number in found[KEYS.get(score, score)]]
+    scores = [float(number) for number in found[KEYS.get(score, score)]]
+    if len(scores) != len(answers):
+        raise ValueError(f"the package gave {len(scores)} scores for {len(answers)} pairs")
+    return scores
 
 
 def main() -> None:

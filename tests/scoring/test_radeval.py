@@ -127,6 +127,38 @@ def test_chexbert_f1_is_what_scikit_learn_makes_of_its_labels(tmp_path):
     assert tuple(places_of_five) == FIVE
 
 
+def write_ratescore(folder: Path) -> Path:
+    """Writes models of the shapes RaTEScore needs that learned nothing."""
+    import torch
+    from transformers import BertConfig, BertForTokenClassification, BertModel, BertTokenizerFast
+
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] the heart is large normal no pleural effusion lungs are clear edema of"
+    kinds = ("ANATOMY", "ABNORMALITY", "DISEASE", "NON-ABNORMALITY", "NON-DISEASE")
+    labels = ["O", *(f"{begin}-{kind}" for kind in kinds for begin in "BI")]
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(words.split()),
+        id2label=dict(enumerate(labels)),
+        label2id={label: at for at, label in enumerate(labels)},
+        **shape,
+    )
+    lay_out(folder, "ratescore")
+    for place in folder.rglob("snapshots/main"):
+        (place / "vocab.txt").write_text("\n".join(words.split()))
+        (BertForTokenClassification if "RaTE" in str(place) else BertModel)(config).save_pretrained(place)
+        BertTokenizerFast(str(place / "vocab.txt")).save_pretrained(place)
+    return folder
+
+
+@pytest.mark.skipif(PYTHON is None, reason="no radeval here, and CXR_RADEVAL_PYTHON names no interpreter that has it")
+def test_an_empty_answer_does_not_move_the_scores_of_others(tmp_path):
+    scorer = radeval_scorers(["ratescore"], write_ratescore(tmp_path), python=Path(PYTHON))[0]
+    full = scorer.statistics(Texts(REFERENCES[:4], ANSWERS[:4], [frozenset()] * 4))
+    with_gap = scorer.statistics(Texts([REFERENCES[0], *REFERENCES[:4]], ["", *ANSWERS[:4]], [frozenset()] * 5))
+    assert with_gap[1:, 0] == pytest.approx(full[:, 0], abs=1e-5)
+
+
 @pytest.mark.skipif(PYTHON is None, reason="no radeval here, and CXR_RADEVAL_PYTHON names no interpreter that has it")
 def test_broken_weights_are_told_without_any_text_of_a_report(tmp_path):
     texts = Texts(["secret finding"], ["secret answer"], [frozenset()])
