@@ -34,7 +34,7 @@ def tried(found: Sequence[Outcome], lines: Sequence[Line], *, asked: int, draws:
         the longer one. `self_agreement`: share of verdicts that are the same when asked again. `answers`: how many
         were read, corrected, unreadable, refused.
     """
-    real = [each for each in found if not each.duel.alike]
+    real = _distinct(found)
     said = [(each.duel.study.patient, each, heard) for each in real for heard in each.heard]
     chosen = [each for each in said if each[2].side in ("left", "right")]
     controls = [each for each in said if each[1].duel.kind in CONTROLS]
@@ -59,6 +59,17 @@ def tried(found: Sequence[Outcome], lines: Sequence[Line], *, asked: int, draws:
         ),
         "answers": _answers(lines, asked, draws),
     }
+
+
+def _distinct(found: Sequence[Outcome]) -> list[Outcome]:
+    """Takes each question once: a stock phrase of many patients is judged once, and tells of the judge once."""
+    duels = ((each.duel, each) for each in found if not each.duel.alike)
+    return list(
+        {
+            (duel.left_text, duel.right_text, duel.study.reference if duel.informed else None): each
+            for duel, each in duels
+        }.values()
+    )
 
 
 def _right(said: Iterable[Said]) -> Iterable[tuple[str, bool]]:

@@ -29,6 +29,8 @@ def test_a_fair_judge_is_believed_and_sees_who_looked(out):
     assert trial["controls"]["all"]["value"] == trial["consistent"]["value"] == trial["self_agreement"]["value"] == 1
     assert trial["first"]["value"] == 0.5
     assert trial["length_effect"]["value"] == 0
+    stock = {json.loads(line)["reference"] for line in (out / "predictions.jsonl").read_text().splitlines()}
+    assert trial["controls"]["corrupted"]["n"] == 2 * len(stock) < 80  # stock reports are judged once, and count once
     against, swapped = told["duels"]
     assert (against["kind"], against["tied"]["value"]) == ("truth", 1)
     assert swapped["won"]["value"] > swapped["lost"]["value"]
