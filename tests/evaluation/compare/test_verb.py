@@ -116,3 +116,27 @@ def test_impossible_options_are_named(three: Three, tmp_path: Path, capsys, opti
     status, _, told = run_compare(capsys, three.good, three.blind, "--out", tmp_path, option, "0")
     assert status == 1
     assert f"{option}: must be 1 or more" in told
+
+
+def test_what_evaluate_writes_is_what_compare_reads(shards: Path, model: Path, tmp_path: Path, capsys) -> None:
+    """Two lengths of one untrained model, evaluated and compared from the command line on."""
+    folders = []
+    for tokens in ("3", "8"):
+        folders.append(tmp_path / tokens)
+        words = [
+            "evaluate",
+            str(model),
+            str(shards),
+            "--out",
+            str(folders[-1]),
+            "--limit",
+            "4",
+            "--max_new_tokens",
+            tokens,
+        ]
+        assert run([*words, "--draws", "20", "--workers", "1"]) == 0
+    few = ("--draws", "20", "--permutations", "50")
+    status, said, _ = run_compare(capsys, *folders, "--out", tmp_path / "out", *few)
+    assert status == 0
+    assert "4 studies of" in said
+    assert "No films" not in said
