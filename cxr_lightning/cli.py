@@ -136,7 +136,7 @@ def run(args: Sequence[str]) -> int:
     if args[0] in ("-V", "--version"):
         print(__version__)
         return 0
-    name, args = _verb_of(args)
+    name, args = verb_of(args)
     if name not in VERBS:
         print(f"{_help()}\n\ncxr: there is no verb {name!r}.{_near(name, VERBS)}", file=sys.stderr)
         return 2
@@ -163,8 +163,12 @@ def run(args: Sequence[str]) -> int:
     return 0
 
 
-def _verb_of(args: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Divides a command line into its verb and the rest; a verb may be two words (`evaluate judge`)."""
+def verb_of(args: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Divides a command line into its verb and the rest.
+
+    Args:
+        args: The command line after `cxr`; a verb may be two words (`evaluate judge`).
+    """
     two = " ".join(args[:2])
     return (two, args[2:]) if two in VERBS else (args[0], args[1:])
 

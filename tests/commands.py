@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.cli import VERBS, divided, parser_of
+from cxr_lightning.cli import VERBS, divided, parser_of, verb_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +34,8 @@ def parse(line: str) -> Any:
             return _parse_verb(name, words[script + 1 :])
         config = f"configs/{name}.yaml"
         return parse_fit(["--config", config, *words[script + 1 :]])
-    verb, *args = words[words.index("cxr") + 1 :]
+    verb, args = verb_of(words[words.index("cxr") + 1 :])
+    args = list(args)
     assert verb in VERBS, f"there is no verb {verb}"
     if verb == "preflight":
         from cxr_lightning.cluster.preflight.asking import PreflightCli

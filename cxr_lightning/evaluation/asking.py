@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -16,8 +17,10 @@ from typing import Any
 
 from cxr_lightning.evaluation.opening import Model, load
 from cxr_lightning.evaluation.tasks import Answer, Task
+from cxr_lightning.model.likelihood import NoLikelihoodError
+from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.serve.ahead import ahead
-from cxr_lightning.serve.dialogue import Reply, Responder
+from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
 from cxr_lightning.serve.opening import open_responder
 
 _POLL_SECONDS = 2.0
@@ -97,15 +100,22 @@ def answerer(model: Model, manner: Manner, device: str | None) -> Callable[[Sequ
     def answer(tasks: Sequence[Task]) -> list[Answer]:
         dialogues = [task.dialogue(local.blank) for task in tasks]
         replies = local.replies(dialogues, max_new_tokens=manner.max_new_tokens)
-        likely: Sequence[Any] = [None] * len(tasks)
-        if manner.likelihood:
-            likely = local.likelihoods(dialogues, [task.reference for task in tasks])
+        likely = _likelihoods(local, dialogues, tasks) if manner.likelihood else [None] * len(tasks)
         return [_answer(*each) for each in zip(tasks, replies, likely, strict=True)]
 
     return answer
 
 
-def _answer(task: Task, reply: Reply, likelihood: Any = None) -> Answer:
+def _likelihoods(local: Any, dialogues: Sequence[Dialogue], tasks: Sequence[Task]) -> Sequence[Likelihood | None]:
+    try:
+        likely: Sequence[Likelihood] = local.likelihoods(dialogues, [task.reference for task in tasks])
+    except NoLikelihoodError as error:
+        warnings.warn(f"{error} It is scored by its answers alone.", stacklevel=2)  # once, however often it is asked
+        return [None] * len(tasks)
+    return likely
+
+
+def _answer(task: Task, reply: Reply, likelihood: Likelihood | None = None) -> Answer:
     return Answer(task.key, task.condition, reply.text, task.shown, reply.finish, reply.tokens, likelihood)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from cxr_lightning.evaluation import predictions
 from cxr_lightning.evaluation.tasks import Answer, Task, TaskId
-from cxr_lightning.model.likelihood import Likelihood
+from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.shards.durable import append, json_lines, write_text
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,11 @@ class Journal:
         if overwrite:
             for path in (out / SETTINGS, out / predictions.NAME, *(out / FOLDER).glob("*.jsonl")):
                 path.unlink(missing_ok=True)
-        self._require_same(settings)
+        try:
+            self._require_same(settings)
+        except BaseException:
+            self.close()
+            raise
 
     def answered(self) -> dict[TaskId, Answer]:
         """Returns all answers that are there, whoever wrote them."""

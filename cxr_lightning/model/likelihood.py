@@ -10,29 +10,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from cxr_lightning.model.generation import encode_texts
+from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.shards.contract import Turn
 from cxr_lightning.stream.conversation import UnstableTemplateError, as_messages, render
 
 
-@dataclass(frozen=True, slots=True)
-class Likelihood:
-    """How likely an answer is.
-
-    Attributes:
-        nats: Negative log-likelihood of all of its tokens, the end included.
-        tokens: How many.
-    """
-
-    nats: float
-    tokens: int
+class NoLikelihoodError(ValueError):
+    """A model's processor does not let an answer stand at the end of what is read."""
 
 
 @torch.inference_mode()
@@ -54,6 +46,9 @@ def likelihoods(
 
     Returns:
         One of each; of an answer without a token zero nats.
+
+    Raises:
+        NoLikelihoodError: The processor writes something behind the answer (Fuyu's does).
     """
     written = [_written(processor, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
     counts = [_new_tokens(processor.tokenizer, before, after) for before, after in written]
@@ -61,6 +56,7 @@ def likelihoods(
     if "qformer_input_ids" in inputs:  # which reads the question, and would pass the answer on
         questions = encode_texts(model, processor, [before for before, _ in written], pictures)
         inputs.update({name: questions[name] for name in ("qformer_input_ids", "qformer_attention_mask")})
+    _require_last(processor, inputs["input_ids"], written, counts)
     kept = max(counts) + 1
     # The logits of a prompt are a gigabyte that nobody reads; BLIP-2 makes them all the same.
     keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
@@ -85,6 +81,16 @@ def _written(processor: Any, prompt: Sequence[Turn], answer: str) -> tuple[str, 
         asked = processor.apply_chat_template(as_messages(prompt), add_generation_prompt=True, tokenize=False)
         return asked, answer + (processor.tokenizer.eos_token or "")
     return "".join(piece.text for piece in before), last.text
+
+
+def _require_last(processor: Any, ids_BL: Tensor, written: Sequence[tuple[str, str]], counts: Sequence[int]) -> None:
+    for ids_L, (before, answer), count in zip(ids_BL.tolist(), written, counts, strict=True):
+        whole = processor.tokenizer(before + answer, add_special_tokens=False).input_ids
+        if ids_L[len(ids_L) - count :] != whole[len(whole) - count :]:
+            raise NoLikelihoodError(
+                f"{type(processor).__name__} writes something behind what it is given, so an answer cannot be put to "
+                "the model word by word."
+            )
 
 
 def _new_tokens(tokenizer: Any, before: str, answer: str) -> int:

@@ -82,3 +82,11 @@ def write_template(processor: Any, own: str | None = None) -> None:
     processor.chat_template = found
     if leading:
         processor.tokenizer.chat_template = found
+
+
+def plain_template() -> str:
+    """Returns a template for complete models of others that have none (Fuyu): what is said, line by line.
+
+    Images stand where the processor puts them.
+    """
+    return with_images("{%- for message in messages -%}{{ message['content'] + '\\n' }}{%- endfor -%}", mark="")

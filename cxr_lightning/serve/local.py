@@ -18,8 +18,9 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, StoppingCriteria
 
 from cxr_lightning.model.generation import encode, generate_ids
-from cxr_lightning.model.likelihood import Likelihood, likelihoods
-from cxr_lightning.model.templates import write_template
+from cxr_lightning.model.likelihood import likelihoods
+from cxr_lightning.model.likely import Likelihood
+from cxr_lightning.model.templates import plain_template, write_template
 from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
 from cxr_lightning.serve.folder import NotAnExportError, image_size_of, is_ours, require_export
 from cxr_lightning.serve.streamer import Streamer
@@ -68,6 +69,7 @@ class Local:
     def _take(self, model: Any, processor: Any, name: str, image_size: int | None, device: str | None) -> None:
         self.name, self.image_size, self.processor = name, image_size, processor
         write_template(processor)
+        processor.chat_template = processor.chat_template or plain_template()
         tokenizer = processor.tokenizer
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -123,8 +125,9 @@ class Local:
     @property
     def blank(self) -> int:
         """The gray level that its image processor normalises to about zero: a film that says nothing."""
-        mean = getattr(self.processor.image_processor, "image_mean", None) or (0.5,)
-        return round(255 * sum(map(float, mean)) / len(mean))
+        mean = getattr(self.processor.image_processor, "image_mean", None) or 0.5
+        means = [mean] if isinstance(mean, int | float) else list(mean)
+        return round(255 * sum(map(float, means)) / len(means))
 
     def stream(self, dialogue: Dialogue, *, max_new_tokens: int, stop: threading.Event) -> Generator[str, None, Reply]:
         """Answers piece by piece.

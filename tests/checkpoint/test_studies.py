@@ -17,7 +17,16 @@ def twice(tmp_path_factory):
     folder = tmp_path_factory.mktemp("twice")
     draw(folder / "drawn", studies=24, seed=1, size=128, workers=1)
     pack("table", folder / "drawn", out=folder / "first", size=128, workers=1)
-    pack("table", folder / "drawn", out=folder / "other", size=96, format="png", workers=1, patient_key="another", split=Fractions(1, 0, 0))
+    pack(
+        "table",
+        folder / "drawn",
+        out=folder / "other",
+        size=96,
+        format="png",
+        workers=1,
+        patient_key="another",
+        split=Fractions(1, 0, 0),
+    )
     return read_index(folder / "first"), read_index(folder / "other")
 
 

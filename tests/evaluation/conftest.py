@@ -19,24 +19,31 @@ REPORTS = {
 
 
 @pytest.fixture(scope="session")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Thirty studies of fifteen patients as users pack theirs; one has no known labels, one has foreign ones."""
-    from cxr_lightning.shards.packing import pack
-
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty studies of fifteen patients as users list theirs; one has no known labels, one has foreign ones."""
     root = tmp_path_factory.mktemp("table")
     draw = np.random.default_rng(0)
     rows = []
     for number in range(30):
         text, labels = list(REPORTS.values())[number % 7 % 3]
-        Image.fromarray(draw.integers(0, 255, (40, 36), dtype=np.uint8)).save(root / f"{number}.png")
+        shades = Image.fromarray(draw.integers(0, 255, (10, 9), dtype=np.uint8))
+        shades.resize((72, 80), Image.Resampling.BICUBIC).save(root / f"{number}.png")
         split = "train" if number < 18 else "test"
         row = {"study_id": f"s{number}", "patient_id": f"p{number // 2}", "image": f"{number}.png", "view": "PA"}
         rows.append({**row, "report": f"FINDINGS: {text}", "labels": labels, "split": split})
     del rows[-1]["labels"]
     rows[-2]["labels"] = ["Cardiomegaly"]
     (root / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
+@pytest.fixture(scope="session")
+def shards(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table packed."""
+    from cxr_lightning.shards.packing import pack
+
     out = tmp_path_factory.mktemp("packed") / "shards"
-    pack("table", root, out=out, size=32, workers=1)
+    pack("table", table, out=out, size=64, workers=1)
     return out
 
 
