@@ -14,7 +14,6 @@ from typing import Any, Literal
 from cxr_lightning.evaluation.compare.pairs import Pairs
 from cxr_lightning.evaluation.compare.questions import Family, Question, Reading, ask
 from cxr_lightning.scoring.bootstrap import Score, paired_difference
-from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.scoring.significance import benjamini_hochberg, holm, permutation_test
 
 FAMILIES: dict[Family, Literal["Holm", "Benjamini-Hochberg"]] = {
@@ -38,6 +37,7 @@ class Difference:
         family: What it is corrected together with.
         rival: Letter of the model that is compared with the first.
         name: The score, the finding or the observation.
+        title: The same in tables.
         view: The views of the studies it is about; empty for all.
         better: Whether more of it is better.
         first: The first model's score.
@@ -52,6 +52,7 @@ class Difference:
     family: Family
     rival: str
     name: str
+    title: str
     view: str
     better: Literal["higher", "lower"]
     first: float
@@ -82,6 +83,7 @@ class Need:
     Attributes:
         letter: The model.
         name: The score.
+        title: The same in tables.
         loss: Its score with its own image minus that with another, with its interval.
         p: Two-sided p value of there being no loss.
         corrected: The same, corrected over all models and scores (Holm).
@@ -90,6 +92,7 @@ class Need:
 
     letter: str
     name: str
+    title: str
     loss: Score
     p: float
     corrected: float
@@ -165,6 +168,7 @@ def _ask_needs(reading: Reading) -> list[Question]:
             family="image",
             rival=model.letter,
             name=scorer.name,
+            title=scorer.title,
             view="",
             better=scorer.better,
             first=reading.of(scorer, model, "swapped"),
@@ -173,7 +177,7 @@ def _ask_needs(reading: Reading) -> list[Question]:
             patients=reading.patients,
         )
         for model in reading.pairs.models
-        for scorer in SCORERS
+        for scorer in reading.scorers
     ]
 
 
@@ -185,6 +189,7 @@ def _answer(question: Question, *, draws: int, permutations: int, seed: int) -> 
         family=question.family,
         rival=question.rival,
         name=question.name,
+        title=question.title,
         view=question.view,
         better=question.better,
         first=float(score_of(first.sum(axis=0, keepdims=True))[0]),
@@ -211,6 +216,6 @@ def _corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
 def _needs(answers: Sequence[Difference]) -> tuple[Need, ...]:
     corrected = holm([each.p for each in answers])
     return tuple(
-        Need(each.rival, each.name, each.gap, each.p, float(p), each.better)
+        Need(each.rival, each.name, each.title, each.gap, each.p, float(p), each.better)
         for each, p in zip(answers, corrected, strict=True)
     )

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr_lightning.evaluation.compare.differences import Difference, Need
-from cxr_lightning.evaluation.compare.table import TITLES, title_of
 from cxr_lightning.evaluation.compare.verdict import say_p
 from cxr_lightning.evaluation.page.words import say, say_span
 from cxr_lightning.scoring.bootstrap import Score
@@ -40,7 +39,7 @@ def draw_forest(differences: Sequence[Difference], *, by_view: bool = False) -> 
         notes += [f"{each.view}, {each.gap.n:,} studies"] if by_view else []
         rows.append(
             {
-                "title": title_of(each),
+                "title": each.title,
                 "note": ", ".join(notes),
                 "first": say(each.first),
                 "second": say(each.second),
@@ -75,7 +74,7 @@ def draw_needs(needs: Sequence[Need], names: dict[str, str]) -> dict[str, Any] |
         }
         for need in needs
     ]
-    return {"rows": rows, "axis": axis.ticks, "score": TITLES[needs[0].name]}
+    return {"rows": rows, "axis": axis.ticks, "score": needs[0].title}
 
 
 class _Axis:

@@ -81,7 +81,8 @@ def write_page(
         script=Markup(script),  # our own file, not what a model said
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    write_text(out / "index.html", html)
+    # A half of a surrogate pair, which a model may write, is no UTF-8.
+    write_text(out / "index.html", html.encode(errors="replace").decode())
     return out / "index.html"
 
 

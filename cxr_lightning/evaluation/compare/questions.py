@@ -6,7 +6,7 @@ score within a view. Texts are read once, whatever is asked of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.evaluation.compare.pairs import Evaluated, Pairs
+from cxr_lightning.evaluation.page.words import say_label
 from cxr_lightning.findings.located import LABELS
 from cxr_lightning.findings.observations import OBSERVATIONS
 from cxr_lightning.scoring.bootstrap import ScoreOf, Sums
@@ -41,6 +42,7 @@ class Question:
         family: What it is corrected together with.
         rival: Letter of the model that is compared with the first.
         name: The score, the finding or the observation.
+        title: The same in tables.
         view: The views of the studies it is about; empty for all.
         better: Whether more of it is better.
         first: Statistics (N, ...) of the first model.
@@ -53,6 +55,7 @@ class Question:
     family: Family
     rival: str
     name: str
+    title: str
     view: str
     better: Literal["higher", "lower"]
     first: Statistics
@@ -65,8 +68,15 @@ class Question:
 class Reading:
     """The statistics of all models, each text read once."""
 
-    def __init__(self, pairs: Pairs) -> None:
+    def __init__(self, pairs: Pairs, scorers: Sequence[Scorer] = SCORERS) -> None:
+        """Takes the models.
+
+        Args:
+            pairs: The models and their answers.
+            scorers: The scores to compare them by.
+        """
         self.pairs = pairs
+        self.scorers = tuple(scorers)
         self.patients = pairs.patients
         self._texts: dict[tuple[str, str], Texts] = {}
         self._read: dict[tuple[Callable[[Texts], Statistics], str, str], Statistics] = {}
@@ -100,7 +110,7 @@ def ask(reading: Reading) -> Iterator[Question]:
     views = reading.pairs.views
     swapped = reading.pairs.answered("swapped")
     for rival in reading.pairs.rivals:
-        for scorer in SCORERS:
+        for scorer in reading.scorers:
             first, second = reading.of(scorer, reading.pairs.first), reading.of(scorer, rival)
             yield _score(scorer, rival, first, second, reading.patients)
             yield from _by_view(scorer, rival, first, second, reading.patients, views)
@@ -140,7 +150,9 @@ def _score(
     scorer: Scorer, rival: Evaluated, first: Statistics, second: Statistics, patients: list[str], view: str = ""
 ) -> Question:
     family: Family = "views" if view else "scores"
-    return Question(family, rival.letter, scorer.name, view, scorer.better, first, second, scorer.score_of, patients)
+    return Question(
+        family, rival.letter, scorer.name, scorer.title, view, scorer.better, first, second, scorer.score_of, patients
+    )
 
 
 def _by_view(
@@ -163,14 +175,16 @@ def _by_view(
 def _need(scorer: Scorer, rival: Evaluated, reading: Reading) -> Question:
     first, second = (need_statistics(reading, scorer, model) for model in (reading.pairs.first, rival))
     score_of = need_of(scorer.score_of)
-    return Question("image", rival.letter, scorer.name, "", scorer.better, first, second, score_of, reading.patients)
+    return Question(
+        "image", rival.letter, scorer.name, scorer.title, "", scorer.better, first, second, score_of, reading.patients
+    )
 
 
 def _by_label(
     family: Family, name: str, labels: tuple[str, ...], rival: Evaluated, reading: Reading
 ) -> Iterator[Question]:
     """Asks for each finding that is there in some study; F1 of one that never is says nothing about seeing it."""
-    scorer = next((scorer for scorer in SCORERS if scorer.name == name), None)
+    scorer = next((scorer for scorer in reading.scorers if scorer.name == name), None)
     if scorer is None:
         return
     first, second = reading.of(scorer, reading.pairs.first), reading.of(scorer, rival)
@@ -178,7 +192,9 @@ def _by_label(
         support = int(first[:, place, [HIT, MISSED]].sum())
         if support:
             pair = first[:, [place]], second[:, [place]]
-            yield Question(family, rival.letter, label, "", "higher", *pair, _f1, reading.patients, support)
+            yield Question(
+                family, rival.letter, label, say_label(label), "", "higher", *pair, _f1, reading.patients, support
+            )
 
 
 def _f1(sums: Sums) -> NDArray[np.float64]:

@@ -10,14 +10,12 @@ from rich.table import Table
 
 from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Comparison, Difference
 from cxr_lightning.evaluation.compare.verdict import ranked, say_p, say_verdict
-from cxr_lightning.evaluation.page.words import say, say_label, say_span
+from cxr_lightning.evaluation.page.words import say, say_span
 from cxr_lightning.scoring.bootstrap import Score
-from cxr_lightning.scoring.registry import SCORERS
+from cxr_lightning.scoring.registry import scorer_named
 
 _MOST = 4
 """Findings, and observations, that the terminal shows of those that surely differ; the page has all."""
-
-TITLES = {scorer.name: scorer.title for scorer in SCORERS}
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -35,7 +33,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if len(pairs.rivals) > 1:
         places = enumerate(ranked(comparison), start=1)
         order = ", ".join(f"{place}. {letter} {say(value)}" for place, (letter, _, value, _) in places)
-        console.print(f"By {TITLES[pairs.headline]}: {order}.", highlight=False)
+        console.print(f"By {scorer_named(pairs.headline).title}: {order}.", highlight=False)
     console.print(say_verdict(comparison), highlight=False)
 
 
@@ -94,17 +92,6 @@ def method(comparison: Comparison) -> dict[str, str]:
     }
 
 
-def title_of(difference: Difference) -> str:
-    """Words what a difference is about.
-
-    Args:
-        difference: The difference.
-    """
-    if difference.family == "findings":
-        return say_label(difference.name)
-    return TITLES.get(difference.name, difference.name)
-
-
 def _table(comparison: Comparison, letter: str) -> Table:
     pairs = comparison.pairs
     first = pairs.first.letter
@@ -136,7 +123,7 @@ def _add(table: Table, each: Difference, first: str, title: str = "") -> None:
     better = "" if each.better == "higher" else " [dim](less: better)[/dim]"
     gap = f"{say(each.gap.value, sign=True)} [dim]({say_span(each.gap.low, each.gap.high, sign=True)})[/dim]"
     table.add_row(
-        (title or title_of(each)) + better,
+        (title or each.title) + better,
         say(each.first),
         say(each.second),
         gap,

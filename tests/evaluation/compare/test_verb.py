@@ -140,3 +140,20 @@ def test_what_evaluate_writes_is_what_compare_reads(shards: Path, model: Path, t
     assert status == 0
     assert "4 studies of" in said
     assert "No films" not in said
+
+
+def test_an_encoder_adds_a_score_in_its_own_table(three: Three, tmp_path: Path, capsys) -> None:
+    transformers = pytest.importorskip("transformers")
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", "left", "right", "pacemaker", "effusion", "lungs"]
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join(words))
+    transformers.BertTokenizer(str(vocabulary)).save_pretrained(tmp_path / "encoder")
+    tiny = transformers.BertConfig(
+        vocab_size=len(words), hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    transformers.BertModel(tiny).save_pretrained(tmp_path / "encoder")
+    few = ("--out", tmp_path / "out", "--draws", "20", "--permutations", "50")
+    status, _, told = run_compare(capsys, three.good, three.blind, *few, "--encoder", tmp_path / "encoder")
+    assert status == 0, told
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [each["name"] for each in found["scores"] if each["name"].startswith("bert")]
