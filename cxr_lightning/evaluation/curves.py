@@ -1,7 +1,7 @@
-"""Loss curves for the page: what a run wrote step by step becomes lines in a small chart.
+"""Curves for the page: what a run wrote step by step becomes lines in small charts.
 
-Enters run directories (metrics.jsonl, one JSON object a line with a `step` and any number of `...loss` values); leaves
-charts whose geometry is worked out, so that the template only writes it down.
+Enters run directories (metrics.jsonl, one JSON object a line with a `step` and any number of `...loss` and `score/...`
+values); leaves charts whose geometry is worked out, so that the template only writes it down.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from pathlib import Path
 WIDTH, HEIGHT = 420, 200
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 26
 _MOST_POINTS = 240
+_SCORES = {
+    "findings_micro_f1": "findings, micro F1",
+    "observations_micro_f1": "14 observations, micro F1",
+}
+"""The scores that are drawn, where a run scored itself while it learned."""
 
 Point = tuple[float, float]
 
@@ -25,15 +30,17 @@ class CurveError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One run's losses.
+    """One run's losses, or one of its scores.
 
     Attributes:
         name: The run.
-        series: Points (step, loss) by the name of the loss.
+        series: Points (step, value) by the name of the line.
+        what: What is drawn.
     """
 
     name: str
     series: dict[str, tuple[Point, ...]]
+    what: str = "loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +49,27 @@ class Chart:
 
     Attributes:
         name: The run.
-        lines: Name, SVG points and last value of each loss.
-        rows: Height and text of the marks of the loss axis.
+        what: What is drawn.
+        lines: Name, SVG points and last value of each line.
+        rows: Height and text of the marks of the upright axis.
         columns: Place and text of the marks of the step axis.
     """
 
     name: str
+    what: str
     lines: list[tuple[str, str, float]]
     rows: list[tuple[float, str]]
     columns: list[tuple[float, str]]
 
 
 def read_curves(runs: Iterable[Path]) -> list[Curve]:
-    """Reads the losses of runs.
+    """Reads the losses of runs, and how they scored themselves with the own image and with another patient's.
 
     Args:
         runs: Run directories, or their metrics.jsonl.
 
     Returns:
-        One curve a run; runs without any loss are left out.
+        A curve of losses a run, and one of each score that is drawn; what a run did not log is left out.
 
     Raises:
         CurveError: If a run has no metrics.jsonl or a line of it is not JSON.
@@ -71,8 +80,12 @@ def read_curves(runs: Iterable[Path]) -> list[Curve]:
         if not path.is_file():
             raise CurveError(f"{path} does not exist. Name a run directory in which training has logged a step.")
         series = _read_series(path)
-        if series:
-            curves.append(Curve(path.parent.name, series))
+        losses = {name: points for name, points in series.items() if name.endswith("loss")}
+        curves += [Curve(path.parent.name, losses)] if losses else []
+        for score, words in _SCORES.items():
+            lines = {"own image": f"score/{score}", "another patient’s": f"score/{score}_swapped"}
+            found = {said: series[name] for said, name in lines.items() if name in series}
+            curves += [Curve(path.parent.name, found, words)] if found else []
     return curves
 
 
@@ -80,11 +93,11 @@ def draw_chart(curve: Curve) -> Chart:
     """Works out where everything of a chart lies.
 
     Args:
-        curve: The losses of a run.
+        curve: What to draw.
     """
     points = [point for series in curve.series.values() for point in series]
     last = max(step for step, _ in points) or 1.0
-    low, high = 0.0, max(loss for _, loss in points) or 1.0
+    low, high = 0.0, max(value for _, value in points) or 1.0
     rows = _marks(low, high)
     high = max(high, rows[-1])
 
@@ -99,6 +112,7 @@ def draw_chart(curve: Curve) -> Chart:
     ]
     return Chart(
         name=curve.name,
+        what=curve.what,
         lines=lines,
         rows=[(place((0, mark))[1], f"{mark:g}") for mark in rows],
         columns=[(place((mark, 0))[0], f"{mark:g}") for mark in _marks(0.0, last) if mark <= last],
@@ -113,7 +127,8 @@ def _read_series(path: Path) -> dict[str, tuple[Point, ...]]:
         except ValueError:
             raise CurveError(f"{path}, line {number}: not JSON. Remove the line, or leave this run out.") from None
         for name, value in row.items():
-            if name.endswith("loss") and isinstance(value, int | float) and math.isfinite(value):
+            drawn = name.endswith("loss") or name.startswith("score/")
+            if drawn and isinstance(value, int | float) and math.isfinite(value):
                 series.setdefault(name, []).append((float(row.get("step", number)), float(value)))
     return {name: _thin(points) for name, points in series.items()}
 

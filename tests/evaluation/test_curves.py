@@ -29,6 +29,19 @@ def test_losses_become_lines_inside_the_frame(tmp_path: Path) -> None:
     assert 3 <= len(chart.rows) <= 7
 
 
+def test_how_a_run_scored_itself_is_drawn_beside_its_losses(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "stage2", 10)
+    names = ("score/findings_micro_f1", "score/findings_micro_f1_swapped", "score/rouge_l")
+    lines = [{"step": step, **dict.fromkeys(names, 0.1 * step)} for step in (4, 8)]
+    with (run / "metrics.jsonl").open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    losses, scores = read_curves([run])
+    assert (losses.what, scores.what) == ("loss", "findings, micro F1")
+    assert set(scores.series) == {"own image", "another patient’s"}
+    assert scores.series["own image"] == ((4.0, 0.4), (8.0, 0.8))
+    assert draw_chart(scores).lines[0][2] == 0.8
+
+
 def test_missing_and_broken_runs_are_named(tmp_path: Path) -> None:
     with pytest.raises(CurveError, match="does not exist"):
         read_curves([tmp_path])
