@@ -47,7 +47,10 @@ def believed(trial: Mapping[str, Any]) -> tuple[Grade, str]:
     knows = trial["controls"]["all"]
     if knows is None or knows["n"] < FEWEST:
         count = 0 if knows is None else knows["n"]
-        return "unknown", f"{_BELIEVED['unknown']}: {count} verdicts in controls are too few. Ask about more --studies."
+        lost = "".join(f"; {reason}" for _, reason in _answers(trial))
+        return "unknown", (
+            f"{_BELIEVED['unknown']}: {count} verdicts in controls are too few{lost}. Ask about more --studies."
+        )
     flaws = [
         *(_knowledge(knows) or _blind_spots(trial["controls"])),
         *_place(trial),
