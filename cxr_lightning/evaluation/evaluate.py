@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cxr_lightning.evaluation.cases import Case, commonest, read_cases, training_references
 from cxr_lightning.evaluation.curves import read_curves
+from cxr_lightning.evaluation.extra import Radeval, extra_scorers
 from cxr_lightning.evaluation.journal import Journal, Rank, digest_of
 from cxr_lightning.evaluation.refusal import Memory, Seen, settle
 from cxr_lightning.shards.durable import write_text
@@ -50,7 +51,8 @@ def evaluate(
     likelihood: bool = True,
     seen: Seen = "refuse",
     learned_by: Path | None = None,
-    encoder: Path | None = None,
+    bertscore: Path | None = None,
+    radeval: Radeval | None = None,
     draws: int = 1000,
     runs: list[Path] | None = None,
     parallel: int = 8,
@@ -77,9 +79,10 @@ def evaluate(
         seed: Seed of the swapped images and of the bootstrap.
         max_new_tokens: Longest answer in tokens.
         likelihood: Also ask how likely the model finds the references, by image; a server cannot be asked.
-        seen: What becomes of studies that the model learned from, which it is known by: refuse, leave_out, or score.
+        seen: What becomes of studies that the model learned from, by their keys or films: refuse, leave_out, or score.
         learned_by: Folder of the export or run behind a URL, whose list of learned studies counts.
-        encoder: Folder of a text encoder, to add BERTScore by it.
+        bertscore: Folder of a text encoder, to add BERTScore by it.
+        radeval: Scores of the radeval package to add, with weights that lie on this machine.
         draws: Draws of the bootstrap.
         runs: Run directories whose loss curves the page shows.
         parallel: Requests that a server gets at once.
@@ -97,7 +100,7 @@ def evaluate(
         limit=limit, batch=batch, workers=workers, max_new_tokens=max_new_tokens, draws=draws, parallel=parallel
     )
     found, index, curves = find_model(model), read_index(shards), read_curves(runs or [])
-    extra = _extra(encoder)
+    extra = extra_scorers(bertscore, radeval)
     cases, memory = settle(read_cases(index, split, limit=limit), learned_by or found.folder, seen)
     tasks = plan_tasks(cases, seed=seed)
     manner = Manner(
@@ -234,14 +237,6 @@ def _answered(
         return known
     finally:
         journal.close(finished=finished)
-
-
-def _extra(encoder: Path | None) -> list[Scorer]:
-    if encoder is None:
-        return []
-    from cxr_lightning.scoring.bertscore import bertscore
-
-    return [bertscore(encoder)]
 
 
 def _settings(

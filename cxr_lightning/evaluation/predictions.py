@@ -62,7 +62,7 @@ def read_predictions(out: Path) -> list[Row]:
             "the same command goes on."
         )
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
             row = json.loads(line)
         except ValueError:

@@ -60,7 +60,7 @@ def json_lines(file: Path) -> list[dict[str, Any]]:
     """Returns lines of JSON, none where there is no file; half a line, of which the writer died, is left out."""
     found = []
     with contextlib.suppress(FileNotFoundError):
-        for text in file.read_text().splitlines():
+        for text in file.read_text(encoding="utf-8").split("\n"):  # not at what else ends lines: a text may hold it
             with contextlib.suppress(ValueError):
                 found.append(json.loads(text))
     return found

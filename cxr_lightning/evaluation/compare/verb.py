@@ -17,8 +17,8 @@ from cxr_lightning.evaluation.compare.pairs import read_pairs
 from cxr_lightning.evaluation.compare.questions import Reading
 from cxr_lightning.evaluation.compare.studies import most_different
 from cxr_lightning.evaluation.compare.table import plain, print_comparison
+from cxr_lightning.evaluation.extra import Radeval, extra_scorers
 from cxr_lightning.scoring.registry import SCORERS
-from cxr_lightning.scoring.scorer import Scorer
 from cxr_lightning.shards.durable import write_text
 
 
@@ -28,7 +28,8 @@ def compare(
     out: Path,
     shared: bool = False,
     shards: str | None = None,
-    encoder: Path | None = None,
+    bertscore: Path | None = None,
+    radeval: Radeval | None = None,
     studies: int = 40,
     draws: int = 1000,
     permutations: int = 10_000,
@@ -45,7 +46,8 @@ def compare(
         out: Folder for comparison.json and index.html.
         shared: Compare the studies in common where the evaluations are not of the same ones.
         shards: Where the evaluated shards are now, for the films on the page; if not given, where they were.
-        encoder: Folder of a text encoder, to compare BERTScore by it too.
+        bertscore: Folder of a text encoder, to compare BERTScore by it too.
+        radeval: Scores of the radeval package to compare too, with weights that lie on this machine.
         studies: How many of the studies that differ most the page shows.
         draws: Draws of the bootstrap.
         permutations: Most exchanges of a permutation test; where there are fewer, all are tried.
@@ -55,7 +57,7 @@ def compare(
         if value < 1:
             raise ValueError(f"--{name}: must be {0 if name == 'studies' else 1} or more. Remedy: leave it out.")
     pairs = read_pairs([first, *map(Path, others)], shared=shared)
-    reading = Reading(pairs, [*SCORERS, *_extra(encoder)])
+    reading = Reading(pairs, [*SCORERS, *extra_scorers(bertscore, radeval)])
     comparison = compare_models(reading, draws=draws, permutations=permutations, seed=seed, watched=_watched)
     contrasts = most_different(reading, studies)
     images, remark = read_images(pairs, [pairs.keys[each.place] for each in contrasts], shards)
@@ -69,14 +71,6 @@ def compare(
         if told:
             console.print(told, highlight=False)
     console.print(f"Numbers and a page to look at: {out}", highlight=False)
-
-
-def _extra(encoder: Path | None) -> list[Scorer]:
-    if encoder is None:
-        return []
-    from cxr_lightning.scoring.bertscore import bertscore
-
-    return [bertscore(encoder)]
 
 
 def _watched(questions: Sequence[Any]) -> Iterator[Any]:

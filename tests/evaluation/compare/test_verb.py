@@ -153,7 +153,7 @@ def test_an_encoder_adds_a_score_in_its_own_table(three: Three, tmp_path: Path, 
     )
     transformers.BertModel(tiny).save_pretrained(tmp_path / "encoder")
     few = ("--out", tmp_path / "out", "--draws", "20", "--permutations", "50")
-    status, _, told = run_compare(capsys, three.good, three.blind, *few, "--encoder", tmp_path / "encoder")
+    status, _, told = run_compare(capsys, three.good, three.blind, *few, "--bertscore", tmp_path / "encoder")
     assert status == 0, told
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [each["name"] for each in found["scores"] if each["name"].startswith("bert")]
