@@ -1,7 +1,7 @@
 """Train chest X-ray vision-language models on a cluster, from free-text reports to weights that serve.
 
 The folders are the stations of one study's journey, in order: reports, shards, stream, model, objectives,
-checkpoint, training, evaluation, export, serve. Importing the package costs nothing; each station imports what it
+checkpoint, training, export, serve, evaluation. Importing the package costs nothing; each station imports what it
 needs.
 """
 
