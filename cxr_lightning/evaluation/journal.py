@@ -1,6 +1,6 @@
 """Answers as they come, on disk at once: what is killed goes on where it stopped, and ranks share the work by files.
 
-OUT/settings.json     whose answers to what these are; anything else is refused
+OUT/evaluation.json   whose answers to what these are; anything else is refused
 OUT/answers/*.jsonl   the answers of each rank, until all are there; then predictions.jsonl has them
 """
 
@@ -24,7 +24,7 @@ from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.shards.durable import append, json_lines, write_text
 
 log = logging.getLogger(__name__)
-SETTINGS = "settings.json"
+SETTINGS = "evaluation.json"
 FOLDER = "answers"
 _POLL_SECONDS = 2.0
 _STALLED_SECONDS = 1800.0
@@ -53,7 +53,7 @@ class Rank:
     @classmethod
     def here(cls) -> Rank:
         """Returns what torchrun or Slurm says of this process; alone without them."""
-        for number, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        for number, count in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
             if number in os.environ and count in os.environ:
                 return cls(int(os.environ[number]), int(os.environ[count]))
         return cls()

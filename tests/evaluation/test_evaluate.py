@@ -114,7 +114,7 @@ def test_evaluate_writes_answers_numbers_and_page(shards: Path, model: Path, tmp
         "metrics.json",
         "predictions.jsonl",
         "rexrank.json",
-        "settings.json",
+        "evaluation.json",
     ]
     assert "stage1" in (out / "index.html").read_text()
 
