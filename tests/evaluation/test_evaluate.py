@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from cxr_lightning.checkpoint.studies import trained_on, write_studies
 from cxr_lightning.evaluation.asking import Manner, WorkerError, answerer, ask
 from cxr_lightning.evaluation.cases import NoCaseError, commonest, read_cases, training_references
 from cxr_lightning.evaluation.evaluate import evaluate
 from cxr_lightning.evaluation.opening import find_model
+from cxr_lightning.evaluation.refusal import TrainedOnError
 from cxr_lightning.evaluation.tasks import CONDITIONS, Task, plan_tasks
 from cxr_lightning.serve.folder import NotAnExportError
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.index import read_index
+from tests.serve.test_remote import open_desk
 
 DEMO_KEYS = [f"findings_micro_f1{ending}" for ending in ("", "_swapped", "_blank", "_commonest")]
 
@@ -106,16 +109,11 @@ def test_evaluate_writes_answers_numbers_and_page(shards: Path, model: Path, tmp
     for key in DEMO_KEYS:
         low, high = metrics["intervals"][key]
         assert 0.0 <= low <= metrics[key] <= high <= 1.0
-    rows = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "predictions.jsonl").open()]
     assert len(rows) == 36
     assert {row["condition"] for row in rows} == set(CONDITIONS)
-    assert sorted(path.name for path in out.iterdir()) == [
-        "index.html",
-        "metrics.json",
-        "predictions.jsonl",
-        "rexrank.json",
-        "evaluation.json",
-    ]
+    written = {"index.html", "metrics.json", "predictions.jsonl", "rexrank.json", "evaluation.json"}
+    assert {path.name for path in out.iterdir()} == written
     assert "stage1" in (out / "index.html").read_text()
 
 
@@ -157,3 +155,20 @@ def test_wrong_folders_are_named(shards: Path, model: Path, tmp_path: Path) -> N
     with pytest.raises(ValueError, match=r"--batch 0: must be 1 or more"):
         evaluate(str(model), shards, out=tmp_path / "out", batch=0)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_server_is_asked_by_its_url_and_known_by_its_export(shards: Path, model: Path, tmp_path: Path) -> None:
+    learned = shutil.copytree(model, tmp_path / "learned")
+    write_studies(learned, trained_on([read_index(shards)], []))
+    with open_desk() as desk:
+        desk.statuses = [503, 429]
+        evaluate(desk.url, shards, out=tmp_path / "out", limit=4, draws=20, parallel=3)
+        assert len(desk.asked) == 12 + 2, "each question once, and again what was refused for the moment"
+        with pytest.raises(TrainedOnError, match="4 of the 4"):
+            evaluate(desk.url, shards, out=tmp_path / "no", limit=4, split="train", learned_by=learned)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").open()]
+    assert {row["answer"] for row in rows} == {"L 58 x 64"}
+    assert all(row["likelihood"] is None for row in rows)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["grounding"] is None
+    assert metrics["verdict"].startswith("Nothing says which studies")
