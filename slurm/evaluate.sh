@@ -3,6 +3,7 @@
 #
 #     sbatch slurm/evaluate.sh models/cxr /data/cxr/shards --out models/cxr-evaluation
 #
+# All GPUs of the node answer, a process each; with --nodes 4 four nodes share the studies. A job that is requeued goes on.
 # Options before the script are sbatch's; what stands after it goes to `cxr evaluate`.
 #
 #SBATCH --job-name=evaluate

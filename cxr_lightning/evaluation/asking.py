@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -141,12 +142,20 @@ def _devices(manner: Manner, batches: int) -> list[str | None]:
     if manner.device is not None:
         return [manner.device] * min(manner.workers or 1, batches)
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    own = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID"))
-    if cards and own is not None:  # a launcher started a process a card
-        return [f"cuda:{int(own) % cards}"]
+    number, beside = _place_on_node()
+    if cards and beside > 1:  # a launcher started a process a card
+        return [f"cuda:{number % cards}"]
     if cards:
         return [f"cuda:{number % cards}" for number in range(min(manner.workers or cards, batches))]
     return ["cpu"] * max(1, min(manner.workers or min(2, len(os.sched_getaffinity(0))), batches))
+
+
+def _place_on_node() -> tuple[int, int]:
+    """Returns which of a node's processes this is, and of how many, as torchrun or srun say."""
+    for number, count in (("LOCAL_RANK", "LOCAL_WORLD_SIZE"), ("SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE")):
+        if number in os.environ and count in os.environ:
+            return int(os.environ[number]), int(re.split(r"\D", os.environ[count])[0])  # such as 8(x2)
+    return 0, 1
 
 
 def _ask_crew(
