@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
+from urllib.parse import urlsplit
+
+log = logging.getLogger(__name__)
 
 _SITE = [
     ipaddress.ip_network(each)
@@ -14,6 +18,10 @@ _SITE = [
 
 KEY = "CXR_API_KEY"
 """The environment's name for a server's key. Never OPENAI_API_KEY: that is for another server."""
+
+
+class OffSiteError(ValueError):
+    """Patients' films or texts would go to a machine that is neither this one nor on a private network."""
 
 
 def is_loopback(host: str) -> bool:
@@ -39,6 +47,34 @@ def is_on_site(host: str) -> bool:
     except (OSError, UnicodeError):
         return False
     return bool(found) and all(_is_private(each) for each in found)
+
+
+def require_on_site(url: str, *, allowed: bool, what: str) -> None:
+    """Keeps what is patients' where it belongs.
+
+    The name is looked up here, and again by whoever connects: who governs the site's names could tell the two apart.
+
+    Args:
+        url: The server. One without a host is let through: who opens it tells that better.
+        allowed: Whether the user said that it may leave the site.
+        what: What would go there, in words, such as "report text".
+
+    Raises:
+        OffSiteError: The server is elsewhere, and the user did not allow it.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return
+    if not host or is_on_site(host):
+        return
+    if not allowed:
+        raise OffSiteError(
+            f"{host} is neither this machine nor on a private network, and {what} would go there. Remedy: a server of "
+            "your own, such as a local vLLM; or, if your data's licence and your hospital allow it, "
+            "--may_leave_site true."
+        )
+    log.warning("Out of this site, to %s: %s.", host, what)
 
 
 def _is_private(text: str) -> bool:

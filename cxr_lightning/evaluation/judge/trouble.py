@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class JudgeError(ValueError):
-    """A judge cannot be asked so: reports would leave the site, the budget is too small, the folders do not fit."""
+    """A judge cannot be asked so: the budget is missing or too small, the folders do not fit."""

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,7 +28,7 @@ from cxr_lightning.evaluation.judge.questions import Plan, Question, plan_questi
 from cxr_lightning.evaluation.judge.report import report
 from cxr_lightning.evaluation.judge.shares import Draws
 from cxr_lightning.evaluation.judge.trouble import JudgeError
-from cxr_lightning.serve.address import is_on_site
+from cxr_lightning.serve.address import require_on_site
 from cxr_lightning.serve.remote import Remote
 from cxr_lightning.serve.trouble import ServerError
 from cxr_lightning.shards.durable import write_text
@@ -87,7 +86,8 @@ def judge_reports(
         show_prompt: Print what a judge is asked, and ask nobody.
 
     Raises:
-        JudgeError: Reports would leave the site, the budget is too small, or the folders do not fit.
+        OffSiteError: Report text would leave the site.
+        JudgeError: The budget is missing or too small, or the folders do not fit.
     """
     if show_prompt:
         print(prompts.shown())
@@ -97,7 +97,7 @@ def judge_reports(
     folders, prices = [Path(each) for each in outs], Prices(price_in, price_out)
     out = _place(folders, out)
     material = read_material(folders, studies=studies, seed=seed)
-    _require_site(endpoint, may_leave=may_leave_site)
+    require_on_site(endpoint, allowed=may_leave_site, what="report text")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with (
@@ -125,23 +125,6 @@ def _place(folders: Sequence[Path], out: Path | None) -> Path:
     if out is None and len(folders) > 1:
         raise JudgeError("Several folders are judged. Remedy: say where the verdicts go, by --out FOLDER.")
     return out or folders[0]
-
-
-def _require_site(endpoint: str, *, may_leave: bool) -> None:
-    """Keeps report text where it belongs."""
-    try:
-        host = urlsplit(endpoint).hostname or ""
-    except ValueError:
-        host = ""
-    if not host or is_on_site(host):
-        return  # no host at all is told by who opens the server
-    if not may_leave:
-        raise JudgeError(
-            f"{host} is neither this machine nor on a private network, and report text would go there. Remedy: a "
-            "judge of your own, such as a local vLLM; or, if your data's licence and your hospital allow it, "
-            "--may_leave_site true."
-        )
-    log.warning("Report text leaves this site: it goes to %s.", host)
 
 
 def _ask(

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.material import read_material
 from cxr_lightning.evaluation.judge.questions import CONTROLS, plan_questions
-from cxr_lightning.serve.address import is_on_site
 
 from .conftest import write_predictions
 
@@ -60,26 +59,3 @@ def test_controls_are_false_and_their_lengths_say_nothing(tmp_path):
 def plan_all(out):
     material = read_material([out], studies=1000, seed=0)
     return plan_questions(material, judge="j", max_tokens=9, seed=0, again=0.0, rubric=False, swapped=False)
-
-
-@pytest.mark.parametrize(
-    ("host", "on_site"),
-    [
-        ("127.0.0.1", True),
-        ("localhost", True),
-        ("10.1.2.3", True),
-        ("192.168.0.7", True),
-        ("172.31.0.1", True),
-        ("172.32.0.1", False),
-        ("8.8.8.8", False),
-        ("::1", True),
-        ("fd00::1", True),
-        ("::ffff:8.8.8.8", False),
-        ("::ffff:10.0.0.1", True),
-        ("2001:4860:4860::8888", False),
-        ("no-such-host.invalid", False),
-        ("a" * 300, False),
-    ],
-)
-def test_private_addresses_are_told_from_others(host, on_site):
-    assert is_on_site(host) is on_site

@@ -10,6 +10,7 @@ from cxr_lightning.cli import parser_of
 from cxr_lightning.evaluation.judge.trouble import JudgeError
 from cxr_lightning.evaluation.judge.verb import judge_reports
 from cxr_lightning.evaluation.predictions import PredictionsError
+from cxr_lightning.serve.address import OffSiteError
 from cxr_lightning.serve.trouble import ServerError
 
 from .conftest import better, chance, fair, first, longer, open_desk, write_predictions
@@ -125,12 +126,11 @@ def test_a_server_that_goes_away_is_told_in_the_words_of_this_verb(out):
             judge_reports(str(out), endpoint=desk.url, judge="other")
 
 
-def test_report_text_stays_on_site(out, monkeypatch):
-    with pytest.raises(JudgeError, match=r"8\.8\.8\.8 is neither this machine.*--may_leave_site true"):
+def test_report_text_stays_on_site(out):
+    with pytest.raises(
+        OffSiteError, match=r"8\.8\.8\.8 is neither this machine.*report text would.*may_leave_site true"
+    ):
         judge_reports(str(out), endpoint="http://8.8.8.8:9/v1")
-    monkeypatch.setattr("socket.getaddrinfo", lambda host, port: [(0, 0, 0, "", ("1.1.1.1", 0))])
-    with pytest.raises(JudgeError, match=r"judge\.hospital\.example is neither"):
-        judge_reports(str(out), endpoint="http://judge.hospital.example/v1")
 
 
 def test_what_costs_money_is_confirmed_first(out):
