@@ -3,12 +3,14 @@
 Enters one row of additive statistics per study (true positives, matched words) and a function from their sums to a
 score; leaves the score with its interval. Patients are drawn, not studies: two films of one patient say less than two
 films of two. Since statistics add up, a draw is one row of a matrix product, and a thousand draws take milliseconds.
+Where all draws say the same, an exact bound is told or none.
 
 Shapes: D draws, U units (patients), N studies, and ... for whatever the statistics hold.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +25,12 @@ ScoreOf = Callable[[Sums], NDArray[np.float64]]
 
 # Bounds the memory of one block of draws to 64 MiB whatever the size of the data.
 _BLOCK = 8 * 2**20
+# Draws no farther apart than this differ by the order of adding only.
+_ROUNDING = 1e-10
+
+FEWEST_PATIENTS = 20
+"""With fewer a percentile bootstrap claims more than it knows (what happens in 1 of 20 by chance, in 1 of 4), so that
+nothing is called sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +39,8 @@ class Score:
 
     Attributes:
         value: The score over all studies.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
+        low: Lower end of the interval; NaN where it is not known.
+        high: Upper end of the interval; NaN where it is not known.
         n: Number of studies.
     """
 
@@ -44,10 +52,38 @@ class Score:
     @property
     def excludes_zero(self) -> bool:
         """Whether zero lies outside the interval: for differences, whether chance alone would hardly make this one."""
-        return not self.low <= 0.0 <= self.high
+        return self.low > 0.0 or self.high < 0.0
+
+    @property
+    def ends(self) -> list[float | None]:
+        """The interval as JSON has it, None for an end that is not known."""
+        return [_finite(self.low), _finite(self.high)]
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Returns the score as JSON has it, None for what is not known."""
+        return {"value": _finite(self.value), "low": _finite(self.low), "high": _finite(self.high), "n": self.n}
+
+    def exact(self, patients: int) -> Score:
+        """Gives a share of 0 or 1 the interval that draws cannot: all of them say the same.
+
+        Clopper and Pearson, Biometrika 1934, as if each patient were asked once: never in 13 patients may be 1 in 4.
+
+        Args:
+            patients: How many patients showed it.
+        """
+        if self.value not in (0.0, 1.0) or self.low < self.high:
+            return self
+        room = float(1.0 - 0.025 ** (1 / patients))
+        low, high = (0.0, room) if self.value == 0.0 else (1.0 - room, 1.0)
+        return Score(self.value, low, high, self.n)
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f}, n = {self.n})"
+        span = f"{self.low:.3f} to {self.high:.3f}, " if self.low <= self.high else ""
+        return f"{self.value:.3f} ({span}n = {self.n})"
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def interval(
@@ -72,13 +108,16 @@ def interval(
         seed: Seed of the draws. The same seed draws the same patients, so scores of one set of studies are comparable.
 
     Returns:
-        The score with its interval; NaN ends where no draw has a score.
+        The score with its interval, which holds the score; NaN ends where no draw has a score, or where all draws have
+        the same, which says nothing of other patients.
 
     Raises:
         ValueError: If there is no study, or if patients and studies differ in number.
     """
     units = sum_by_patient(np.asarray(statistics, dtype=np.float64), patients)
-    value = float(score_of(units.sum(axis=0, keepdims=True))[0])
+    total = units.sum(axis=0, keepdims=True)
+    score_of = fixed(score_of, total)
+    value = float(score_of(total)[0])
     drawn = np.concatenate([score_of(sums) for sums in _draw(units, draws, seed)])
     return _summary(value, drawn, level, len(statistics))
 
@@ -117,10 +156,11 @@ def paired_difference(
         raise ValueError(
             f"Paired scores need the same studies on both sides, found {np.shape(first)} and {np.shape(second)}."
         )
-    both = np.stack([first, second], axis=1)
+    both = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)], axis=1)
+    one, other = (fixed(score_of, both[:, side].sum(axis=0, keepdims=True)) for side in (0, 1))
     return interval(
         both,
-        lambda sums: score_of(sums[:, 0]) - score_of(sums[:, 1]),
+        lambda sums: one(sums[:, 0]) - other(sums[:, 1]),
         patients=patients,
         draws=draws,
         level=level,
@@ -135,9 +175,10 @@ def ratio_of_sums(sums: Sums) -> NDArray[np.float64]:
         sums: Sums (D, 2).
 
     Returns:
-        Means (D).
+        Means (D); NaN where nothing was weighed.
     """
-    return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1e-12))
+    known = sums[:, 1] > 0
+    return np.where(known, sums[:, 0] / np.where(known, sums[:, 1], 1.0), np.nan)
 
 
 def sum_by_patient(statistics: Sums, patients: Sequence[Hashable] | None) -> Sums:
@@ -163,6 +204,20 @@ def sum_by_patient(statistics: Sums, patients: Sequence[Hashable] | None) -> Sum
     units = np.zeros((len(number), *statistics.shape[1:]))
     np.add.at(units, [number[patient] for patient in patients], statistics)
     return units
+
+
+def fixed(score_of: ScoreOf, total: Sums) -> ScoreOf:
+    """Tells a score that asks for it, by having a method `over`, the sums of all studies: a draw may lack labels.
+
+    Args:
+        score_of: The score.
+        total: Sums (1, ...) of all studies.
+
+    Returns:
+        The score of draws from these studies.
+    """
+    over: Callable[[Sums], ScoreOf] | None = getattr(score_of, "over", None)
+    return over(total) if over else score_of
 
 
 def _draw(units: Sums, draws: int, seed: int) -> Iterator[Sums]:
@@ -191,10 +246,11 @@ def _weights(generator: np.random.Generator, count: int, size: int) -> NDArray[n
 
 
 def _summary(value: float, drawn: NDArray[np.float64], level: float, count: int) -> Score:
-    """Takes the percentiles of the draws that have a score."""
+    """Takes the percentiles of the draws that have a score, wide enough to hold the score itself."""
     drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) == 0:
-        return Score(value, float("nan"), float("nan"), count)
+    unknown = Score(value, math.nan, math.nan, count)
+    if len(drawn) == 0 or not math.isfinite(value) or drawn.max() - drawn.min() <= _ROUNDING * max(1.0, abs(value)):
+        return unknown
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail])
-    return Score(value, float(low), float(high), count)
+    return Score(value, min(float(low), value), max(float(high), value), count)

@@ -110,9 +110,9 @@ def remarks(health: Mapping[str, Any]) -> list[str]:
             f"Few sentences serve for all: of those in the answers {answers['distinct_sentences']:.1%} are new, of "
             f"those in the references {references['distinct_sentences']:.1%}."
         )
-    for name, kinds, sentence in _KINDS:
+    for name, kinds, margin, sentence in _KINDS:
         said = " and ".join(health[kinds])
-        if said and answers[name] > references[name]:
+        if said and answers[name] - references[name] > margin:
             told.append(
                 f"{answers[name]:.1%} of the answers {sentence.format(said)}; of the references {references[name]:.1%}."
             )
@@ -141,18 +141,19 @@ _REMARKS = (
     ("copied", 0.2, "{answers} of the answers are whole training reports; of the references {references}."),
     ("repeating", 0.05, "{answers} of the answers say a sentence twice; of the references {references}."),
     ("looping", 0.01, "{answers} of the answers go round in circles; of the references {references}."),
-    ("cut_off", 0.01, "{answers} of the answers were cut off by the limit of tokens: raise --max_tokens."),
+    ("cut_off", 0.01, "{answers} of the answers were cut off by the limit of tokens: raise --max_new_tokens."),
 )
 """Measure, by how much answers may exceed references, and what to say. A share of 0.2 is far beyond chance in any set
 large enough to be scored; where references never do a thing, a hundredth is enough."""
 
 
 _KINDS = (
-    ("foreign_script", "scripts", "hold {} letters"),
-    ("foreign_language", "languages", "are in {}"),
-    ("broken", "broken", "hold broken text ({})"),
+    ("foreign_script", "scripts", 0.0, "hold {} letters"),
+    ("foreign_language", "languages", 0.01, "are in {}"),
+    ("broken", "broken", 0.0, "hold broken text ({})"),
 )
-"""Measure, where its kinds are listed, and what to say of answers that have more of it than references."""
+"""Measure, where its kinds are listed, by how much answers may exceed references, and what to say of those that do.
+Small words mistake a text in a thousand for another language; a foreign letter is no mistake."""
 
 
 class _Known:

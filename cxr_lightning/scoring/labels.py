@@ -82,20 +82,54 @@ def micro_f1(sums: Sums) -> NDArray[np.float64]:
     return np.nan_to_num(_f1(sums.sum(axis=1)), nan=1.0)
 
 
-def macro_f1(sums: Sums) -> NDArray[np.float64]:
+class MacroF1:
     """Scores each label by itself and takes the mean: rare findings weigh as much as common ones.
 
-    Args:
-        sums: Summed counts (D, L, 3).
-
-    Returns:
-        Mean F1 (D) over the labels that were there or were stated; 1 where none was.
+    The labels are those that are there in any reference, whoever answers and whichever patients a draw holds: a label
+    that a draw has no reference of keeps the F1 that it has over all studies. Else rare labels would come and go with
+    the draws, and the score could lie outside its own interval.
     """
-    f1_DL = _f1(sums)
-    known_DL = np.isfinite(f1_DL)
-    total = np.where(known_DL, f1_DL, 0.0).sum(axis=1)
-    counted = known_DL.sum(axis=1)
-    return np.where(counted > 0, total / np.maximum(counted, 1), 1.0)
+
+    def __init__(self, all_DL: NDArray[np.float64] | None = None) -> None:
+        """Keeps what a draw may lack.
+
+        Args:
+            all_DL: F1 of each label over all studies, (1, L), NaN for labels that are nowhere; None where sums are
+                those of all studies.
+        """
+        self._all_DL = all_DL
+
+    def __call__(self, sums: Sums) -> NDArray[np.float64]:
+        """Scores sums.
+
+        Args:
+            sums: Summed counts (D, L, 3).
+
+        Returns:
+            Mean F1 (D) over the labels that were there; where none was, 1 if none was stated either, else 0.
+        """
+        f1_DL = self._f1(sums)
+        known_DL = np.isfinite(f1_DL)
+        total_D, counted_D = np.where(known_DL, f1_DL, 0.0).sum(axis=1), known_DL.sum(axis=1)
+        silent_D = sums[..., INVENTED].sum(axis=1) == 0
+        return np.where(counted_D > 0, total_D / np.maximum(counted_D, 1), np.where(silent_D, 1.0, 0.0))
+
+    def over(self, total: Sums) -> MacroF1:
+        """Returns the score of draws from studies.
+
+        Args:
+            total: Counts of all these studies together, (1, L, 3).
+        """
+        return MacroF1(MacroF1()._f1(total))
+
+    def _f1(self, sums: Sums) -> NDArray[np.float64]:
+        """F1 of each label (D, L) that is there, else what it is over all studies."""
+        there_DL = sums[..., HIT] + sums[..., MISSED] > 0
+        absent = np.nan if self._all_DL is None else self._all_DL
+        return np.where(there_DL, _f1(sums), absent)
+
+
+macro_f1 = MacroF1()
 
 
 def score_labels(
@@ -156,7 +190,7 @@ SCORERS = (
     Scorer(
         "findings_macro_f1",
         "Findings, macro F1",
-        "rare findings weigh as much as common ones",
+        "the mean over the findings that are there in any reference: rare ones weigh as much as common ones",
         "findings",
         _statistics,
         macro_f1,

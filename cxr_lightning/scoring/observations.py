@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.observations import FIVE, NO_FINDING, OBSERVATIONS, Observation, Observations, observe
-from cxr_lightning.scoring.bootstrap import Sums
+from cxr_lightning.scoring.bootstrap import ratio_of_sums
 from cxr_lightning.scoring.labels import INVENTED, MISSED, count_labels, macro_f1, micro_f1, score_labels
 from cxr_lightning.scoring.scorer import Scorer, Texts
 
@@ -70,17 +70,17 @@ def per_observation(
         seed: Seed of the draws.
 
     Returns:
-        By observation, for each that was there or was stated at least once: `f1` with its `interval`, `precision`,
-        `recall` (None where undefined), `support`, `hits`, `invented`, `missed`; and, of the hits, in how
-        many both texts say a side and a severity (`sides_said`, `severity_said`) and in how many they are the same
-        (`sides_agree`, `severity_agrees`); and how many references and answers leave it open (`uncertain_references`,
-        `uncertain_answers`).
+        By observation, for each that was there or was stated at least once: `f1` with its `interval` (ends None where
+        they are not known), `precision`, `recall` (None where undefined), `support`, `hits`, `invented`, `missed`; and,
+        of the hits, in how many both texts say a side and a severity (`sides_said`, `severity_said`) and in how many
+        they are the same (`sides_agree`, `severity_agrees`); and how many references and answers leave it open
+        (`uncertain_references`, `uncertain_answers`).
     """
     rows = score_labels(count_observations(texts), patients=patients, labels=OBSERVATIONS, draws=draws, seed=seed)
     return {
         row.label: {
             "f1": row.f1.value,
-            "interval": [row.f1.low, row.f1.high],
+            "interval": row.f1.ends,
             "precision": row.hits / (row.hits + row.invented) if row.hits + row.invented else None,
             "recall": row.hits / row.support if row.support else None,
             "support": row.support,
@@ -152,16 +152,6 @@ def _errors_of(position: int) -> Callable[[Texts], NDArray[np.float64]]:
     return statistics
 
 
-def _share(sums: Sums) -> NDArray[np.float64]:
-    """Scores sums (D, 2) as a share; 1 where there was nothing to get wrong."""
-    return np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1), 1.0)
-
-
-def _mean(sums: Sums) -> NDArray[np.float64]:
-    """Scores sums (D, 2) as a mean a study."""
-    return np.asarray(sums[:, 0] / np.maximum(sums[:, 1], 1))
-
-
 SCORERS = (
     Scorer(
         "observations_micro_f1",
@@ -209,7 +199,7 @@ SCORERS = (
         "share of references without a finding whose answer states and suspects none either",
         "observations",
         _normals,
-        _share,
+        ratio_of_sums,
     ),
     Scorer(
         "hallucinated_per_report",
@@ -217,7 +207,7 @@ SCORERS = (
         "observations stated by the answer and not by the reference",
         "observations",
         _errors_of(INVENTED),
-        _mean,
+        ratio_of_sums,
         "lower",
     ),
     Scorer(
@@ -226,7 +216,7 @@ SCORERS = (
         "observations stated by the reference and not by the answer",
         "observations",
         _errors_of(MISSED),
-        _mean,
+        ratio_of_sums,
         "lower",
     ),
     Scorer(
@@ -235,7 +225,7 @@ SCORERS = (
         "of observations that both state with a side, the share on the same one",
         "observations",
         _agreements_of("sides"),
-        _share,
+        ratio_of_sums,
     ),
     Scorer(
         "observation_severity",
@@ -243,6 +233,6 @@ SCORERS = (
         "of observations that both state with a severity, the share of the same step",
         "observations",
         _agreements_of("severity"),
-        _share,
+        ratio_of_sums,
     ),
 )

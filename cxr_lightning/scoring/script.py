@@ -23,7 +23,8 @@ SCRIPTS = {
 _WHOLE_WORDS = {"Chinese", "Japanese", "Korean"}
 
 SMALL_WORDS = {
-    "English": "the of and is are there no with to in or not was has have been which this that from at by for on seen",
+    "English": "the of and is are there no with to in or not was has have been which this that from at by for on seen "
+    "a an as be it we",
     "German": "der die das und ist sind nicht kein keine mit von im den dem des ein eine einer auf zu bei als nach",
     "French": "le la les de des du et est sont pas sans avec dans un une au aux sur pour il que qui ou en ne aucun",
     "Spanish": "el la los las de del y es son no sin con en un una al por para se que hay lo como ni",

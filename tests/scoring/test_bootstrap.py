@@ -68,3 +68,28 @@ def test_wrong_input_is_named() -> None:
         interval(np.ones((3, 2)), ratio_of_sums, patients=["a", "b"])
     with pytest.raises(ValueError, match="same studies"):
         paired_difference(np.ones((3, 2)), np.ones((2, 2)), ratio_of_sums)
+
+
+def test_where_all_draws_say_the_same_the_interval_is_not_known() -> None:
+    always = interval(np.array([[5.0, 1.0]] * 3), ratio_of_sums)
+    assert (always.value, always.ends) == (5.0, [None, None])
+    assert always.to_json() == {"value": 5.0, "low": None, "high": None, "n": 3}
+    assert str(always) == "5.000 (n = 3)"
+    rows = coins(0, 30)
+    assert paired_difference(rows, rows, ratio_of_sums).ends == [None, None]
+    assert not paired_difference(rows, rows, ratio_of_sums).excludes_zero
+
+
+@pytest.mark.parametrize(("patients", "low"), [(1, 0.025), (10, 0.6915), (13, 0.7529)])
+def test_a_share_of_one_or_none_has_an_exact_bound(patients: int, low: float) -> None:
+    always = interval(np.ones((40, 2)), ratio_of_sums, patients=[str(n % patients) for n in range(40)])
+    assert always.exact(patients).ends == pytest.approx([low, 1.0], abs=1e-4)
+    never = interval(np.array([[0.0, 1.0]] * 40), ratio_of_sums).exact(patients)
+    assert never.ends == pytest.approx([0.0, 1 - low], abs=1e-4)
+    half = interval(coins(0, 40), ratio_of_sums)
+    assert half.exact(patients) == half
+
+
+def test_nothing_weighed_is_no_score() -> None:
+    nothing = interval(np.zeros((5, 2)), ratio_of_sums)
+    assert nothing.to_json() == {"value": None, "low": None, "high": None, "n": 5}

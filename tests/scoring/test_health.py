@@ -90,6 +90,13 @@ def test_another_language_is_seen():
     assert "5.0% of the answers are in German and French; of the references 0.0%" in said
 
 
+def test_a_text_in_hundreds_that_is_taken_for_another_language_is_no_remark():
+    found = health(REPORTS, REPORTS)
+    found["languages"] = {"Portuguese": 0.005}
+    found["answers"]["foreign_language"] = 0.005
+    assert not [remark for remark in remarks(found) if "are in" in remark]
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -102,6 +109,7 @@ def test_another_language_is_seen():
         ("Het hart is normaal en de longen zijn vrij van vocht.", "Dutch"),
         ("Serce jest w normie i nie ma płynu w jamie opłucnej.", "Polish"),
         ("Heart size normal. No effusion.", None),
+        ("As a precaution, no film as old as it is; we do no more.", "English"),
         ("", None),
     ],
 )

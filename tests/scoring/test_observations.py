@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_lightning.findings.observations import FIVE, OBSERVATIONS
+from cxr_lightning.scoring.bootstrap import interval
 from cxr_lightning.scoring.observations import SCORERS, count_observations, per_observation
 from cxr_lightning.scoring.registry import scorer_named
 from cxr_lightning.scoring.scorer import Texts
@@ -62,7 +63,15 @@ def test_hallucinations_and_omissions_are_means_a_report() -> None:
 def test_specificity_asks_for_an_answer_that_speaks_of_a_normal_chest() -> None:
     answers = (NORMAL, "No acute disease.", "Cardiomegaly.", "Possible effusion.", "", "asdf")
     assert score("normal_specificity", *((NORMAL, answer) for answer in answers)) == pytest.approx(2 / 6)
-    assert score("normal_specificity", ("Cardiomegaly.", NORMAL)) == 1.0, "no normal reference, nothing to get wrong"
+    assert np.isnan(score("normal_specificity", ("Cardiomegaly.", NORMAL))), "no normal reference, nothing to score"
+
+
+@pytest.mark.parametrize("name", ["observation_sides", "observation_severity"])
+def test_who_says_nothing_agrees_on_nothing(name: str) -> None:
+    pairs = [("Small left pleural effusion.", "")] * 30
+    assert np.isnan(score(name, *pairs))
+    scorer = scorer_named(name)
+    assert interval(scorer.statistics(texts_of(*pairs)), scorer.score_of).ends == [None, None]
 
 
 def test_sides_and_severities_count_where_both_say_them() -> None:
@@ -81,7 +90,7 @@ def test_table_has_a_row_for_what_was_there_or_stated() -> None:
         ("Left effusion.", NORMAL),
         ("Possible edema.", "Edema."),
     )
-    table = per_observation(texts, ["a", "a", "b"], draws=50)
+    table = per_observation(texts, ["a", "b", "c"], draws=50)
     assert set(table) == {"Pleural Effusion", "No Finding", "Edema"}
     row = table["Pleural Effusion"]
     assert (row["support"], row["hits"], row["invented"], row["missed"]) == (2, 1, 0, 1)
@@ -91,14 +100,16 @@ def test_table_has_a_row_for_what_was_there_or_stated() -> None:
     assert (row["sides_said"], row["sides_agree"], row["severity_said"], row["severity_agrees"]) == (1, 0, 1, 1)
     assert table["Edema"]["uncertain_references"] == 1
     assert table["Edema"]["recall"] is None
+    assert table["Edema"]["interval"] == [None, None], "one patient says nothing of others"
 
 
 @given(st.lists(st.sampled_from(REPORTS), min_size=1, max_size=8))
 def test_a_reference_is_its_own_best_answer(reports: list[str]) -> None:
     for scorer in SCORERS:
         best = 0.0 if scorer.better == "lower" else 1.0
-        if scorer.name != "normal_specificity" or "" not in reports:
-            assert score(scorer.name, *zip(reports, reports, strict=True)) == best, scorer.name
+        found = score(scorer.name, *zip(reports, reports, strict=True))
+        if np.isfinite(found) and (scorer.name != "normal_specificity" or "" not in reports):
+            assert found == best, scorer.name
 
 
 @given(st.lists(st.tuples(st.sampled_from(REPORTS), st.sampled_from(REPORTS)), min_size=2, max_size=8))
