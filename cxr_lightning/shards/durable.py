@@ -26,10 +26,22 @@ def write_text(file: Path, text: str) -> None:
 
 
 def write_bytes(file: Path, content: bytes) -> None:
-    """Writes a file, whole or not at all; what had the name before goes then."""
+    """Writes a file, whole or not at all; what had the name before goes then.
+
+    Raises:
+        OSError: It could not be written, and names it; what had the name before is there, and nothing beside it.
+    """
     aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    aside.write_bytes(content)
-    aside.replace(file)
+    try:
+        aside.write_bytes(content)
+        aside.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            aside.unlink(missing_ok=True)
+        raise _named(error, file) from error
+    except BaseException:  # a signal, heard in between
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def append(file: Path, lines: Sequence[str]) -> None:
@@ -47,20 +59,43 @@ def append(file: Path, lines: Sequence[str]) -> None:
         try:
             written = os.write(descriptor, data)
             if written < len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-        except OSError:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
             with contextlib.suppress(OSError):  # the first error is the one to tell
                 os.ftruncate(descriptor, before)
-            raise
+            raise _named(error, file) from error
     finally:
         os.close(descriptor)
 
 
 def json_lines(file: Path) -> list[dict[str, Any]]:
-    """Returns lines of JSON, none where there is no file; half a line, of which the writer died, is left out."""
+    """Returns lines of JSON, none where there is no file.
+
+    What is no table is left out, and half a line of which the writer died, even if it ends within a letter.
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    return tables(content)
+
+
+def tables(content: bytes) -> list[dict[str, Any]]:
+    """Returns the tables of JSON among lines.
+
+    Args:
+        content: The lines; each is decoded for itself, so that one that is spoilt spoils no other.
+    """
     found = []
-    with contextlib.suppress(FileNotFoundError):
-        for text in file.read_text(encoding="utf-8").split("\n"):  # not at what else ends lines: a text may hold it
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(text))
+    for line in content.split(b"\n"):  # not at what else ends lines: a text may hold it
+        with contextlib.suppress(ValueError, RecursionError):
+            table = json.loads(line.decode())
+            if isinstance(table, dict):
+                found.append(table)
     return found
+
+
+def _named(error: OSError, file: Path) -> OSError:
+    """Returns the error with the file that the user knows, and what to do."""
+    told = f"{error.strerror}; it is as it was. Remedy: make room there, or see who may write, then the same again"
+    return OSError(error.errno, told, str(file))

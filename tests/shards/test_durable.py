@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +23,45 @@ def test_half_a_line_does_not_spoil_the_next(tmp_path: Path):
     assert json_lines(file) == [{"a": 1}, {"c": 3}, {"d": 4}]
 
 
+def test_half_a_letter_does_not_spoil_what_is_there(tmp_path: Path):
+    file = tmp_path / "lines.jsonl"
+    append(file, ['{"a": 1}', '{"b": "groß"}'])
+    file.write_bytes(file.read_bytes()[:-4])
+    assert file.read_bytes().endswith(b"gro\xc3")
+    assert json_lines(file) == [{"a": 1}]
+    append(file, ['{"c": "groß"}'])
+    assert json_lines(file) == [{"a": 1}, {"c": "groß"}]
+
+
+def test_what_is_no_table_is_left_out(tmp_path: Path):
+    file = tmp_path / "lines.jsonl"
+    append(file, ["5", "null", '["a"]', "[" * 20_000, '{"a": 1}'])
+    assert json_lines(file) == [{"a": 1}]
+
+
 def test_what_cannot_be_written_is_an_error():
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left.*Remedy: make room there.*/dev/full"):
         append(Path("/dev/full"), ["a line"])
+
+
+@contextmanager
+def longest_file(length: int) -> Iterator[None]:
+    """Lets this process write no longer files, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path: Path):
+    file = tmp_path / "run.json"
+    write_text(file, "one")
+    with longest_file(10), pytest.raises(OSError, match=r"File too large.*Remedy: make room there.*run\.json'"):
+        write_text(file, "two" * 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert file.read_text() == "one"
 
 
 def test_a_file_is_replaced_and_leaves_nothing_beside_it(tmp_path: Path):
