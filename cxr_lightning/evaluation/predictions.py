@@ -6,7 +6,8 @@ Written whole, once the last answer is there; `journal.py` keeps them until then
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.shards.durable import write_text
 
 NAME = "predictions.jsonl"
+RESULTS = ("metrics.json", "rexrank.json", "index.html")
+"""What is made of the answers: gone as soon as these are others."""
+
 Row = dict[str, Any]
-_NEEDED = {"key", "patient", "views", "condition", "image_of", "prompt", "answer", "reference", "stated", "truth"}
 
 
 class PredictionsError(ValueError):
@@ -27,7 +30,7 @@ class PredictionsError(ValueError):
 
 
 def write_predictions(out: Path, cases: Sequence[Case], answers: Mapping[TaskId, Answer]) -> None:
-    """Writes the file.
+    """Writes the file; what was made of other answers goes before.
 
     Args:
         out: The folder.
@@ -40,7 +43,10 @@ def write_predictions(out: Path, cases: Sequence[Case], answers: Mapping[TaskId,
         for condition in CONDITIONS
         if (case.key, condition) in answers
     ]
-    write_text(out / NAME, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
+    write_text(out / NAME, text)
 
 
 def read_predictions(out: Path) -> list[Row]:
@@ -61,16 +67,20 @@ def read_predictions(out: Path) -> list[Row]:
             f"{path} does not exist. Remedy: name a folder that `cxr evaluate` has finished; where it was stopped, "
             "the same command goes on."
         )
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+    rows: list[Row] = []
+    seen: set[tuple[str, str]] = set()
+    lines = path.read_bytes().split(b"\n")  # not at what else ends lines: a text may hold it
+    for number, line in enumerate(lines if lines[-1] else lines[:-1], start=1):
+        row = _row_of(line)
+        fault = "is no table of JSON" if row is None else _fault(row)
+        if row is not None and not fault and (row["key"], row["condition"]) in seen:
+            fault = "answers the same study under the same condition as a line before"
+        if row is None or fault:
             raise PredictionsError(
-                f"{path}, line {number}: not a row of answers as this version writes them. Remedy: evaluate again."
+                f"{path}, line {number}: not a row of answers as this version writes them: it {fault}. Remedy: "
+                "evaluate again, with --overwrite true or into another --out."
             )
+        seen.add((row["key"], row["condition"]))
         rows.append(row)
     return rows
 
@@ -94,6 +104,66 @@ def answers_of(rows: Sequence[Row]) -> dict[TaskId, Answer]:
         for row in rows
     ]
     return {answer.id: answer for answer in found}
+
+
+def is_likelihood(told: Any) -> bool:
+    """Says whether a table of JSON is a likelihood that could be one: finite, of at least a token.
+
+    Args:
+        told: What was read.
+    """
+    if not isinstance(told, dict) or told.keys() != {"nats", "tokens"}:
+        return False
+    nats = told["nats"]
+    return (
+        isinstance(nats, int | float) and not isinstance(nats, bool) and math.isfinite(nats) and _count(told["tokens"])
+    )
+
+
+def _row_of(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _fault(row: Row) -> str:
+    """Says what is wrong with a row without what it says; nothing if it is sound."""
+    for name, (is_one, kind) in _SOUND.items():
+        if name not in row:
+            return f'has no "{name}"'
+        if not is_one(row[name]):
+            return f'has "{name}" that is no {kind}'
+    for name, (is_one, kind) in _OPTIONAL.items():
+        if row.get(name) is not None and not is_one(row[name]):
+            return f'has "{name}" that is no {kind}'
+    return ""
+
+
+def _text(told: Any) -> bool:
+    return isinstance(told, str)
+
+
+def _texts(told: Any) -> bool:
+    return isinstance(told, list) and all(map(_text, told))
+
+
+def _count(told: Any) -> bool:
+    return isinstance(told, int) and not isinstance(told, bool) and told >= 0
+
+
+_Check = tuple[Callable[[Any], bool], str]
+_SOUND: dict[str, _Check] = {
+    **dict.fromkeys(("key", "patient", "image_of", "prompt", "answer", "reference"), (_text, "text")),
+    **dict.fromkeys(("views", "stated", "truth"), (_texts, "list of texts")),
+    "condition": (lambda told: told in CONDITIONS, f"condition ({', '.join(CONDITIONS)})"),
+}
+_OPTIONAL: dict[str, _Check] = {
+    "finish": (_text, "text"),
+    "tokens": (_count, "count"),
+    "likelihood": (is_likelihood, "likelihood (finite nats, tokens)"),
+}
 
 
 def _row(case: Case, answer: Answer) -> Row:
