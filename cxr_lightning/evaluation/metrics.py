@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from cxr_lightning.evaluation.cases import Case
@@ -18,6 +17,7 @@ from cxr_lightning.scoring.labels import LabelScore, count_labels, score_labels
 from cxr_lightning.scoring.observations import METHOD, per_observation
 from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.scoring.scorer import Scorer, Texts
+from cxr_lightning.scoring.significance import permutation_test
 
 VARIANTS = {"own": "", "swapped": "_swapped", "blank": "_blank", "commonest": "_commonest"}
 """What was answered, and how the name of its score ends. "commonest" always answers the commonest training text."""
@@ -43,24 +43,29 @@ def measure(
         advance: Called after each score.
 
     Returns:
-        Plain numbers, ready for JSON: each score under its name and ending, `intervals` by the same names, paired
-        `differences` to the own image, and the tables `per_finding` and `per_observation`.
+        Plain numbers, ready for JSON: each score under its name and ending, `intervals` by the same names (ends None
+        where not known), paired `differences` to the own image (those of the headline with `p` of a permutation test),
+        and the tables `per_finding` and `per_observation`.
     """
     patients = [case.patient for case in cases]
     how: dict[str, Any] = {"patients": patients, "draws": draws, "seed": seed}
     texts = {variant: texts_of(cases, answers[variant]) for variant in VARIANTS if variant in answers}
+    leading = headline(cases)
     values: dict[str, float | None] = {}
     intervals: dict[str, list[float | None]] = {}
-    differences: dict[str, dict[str, float | None]] = {}
+    differences: dict[str, dict[str, float | int | None]] = {}
     for scorer in scorers:
         statistics = {variant: scorer.statistics(each) for variant, each in texts.items()}
         for variant, rows in statistics.items():
             name, score = scorer.name + VARIANTS[variant], interval(rows, scorer.score_of, **how)
-            values[name], intervals[name] = finite(score.value), [finite(score.low), finite(score.high)]
+            values[name], intervals[name] = score.to_json()["value"], score.ends
             if variant != "own":
-                gap = paired_difference(statistics["own"], rows, scorer.score_of, **how)
-                told = {key: finite(value) for key, value in asdict(gap).items()}
-                differences[f"{scorer.name}_own_minus{VARIANTS[variant]}"] = told
+                gap = paired_difference(statistics["own"], rows, scorer.score_of, **how).to_json()
+                if scorer.name == leading:
+                    gap["p"] = permutation_test(
+                        statistics["own"], rows, scorer.score_of, patients=patients, seed=seed
+                    ).p
+                differences[f"{scorer.name}_own_minus{VARIANTS[variant]}"] = gap
         advance()
     own = texts["own"]
     counts = count_labels(own.truths, [find(answer) for answer in own.answers])
@@ -68,7 +73,7 @@ def measure(
     return {
         "studies": len(cases),
         "patients": len(set(patients)),
-        "headline": headline(cases),
+        "headline": leading,
         **values,
         "intervals": intervals,
         "differences": differences,
@@ -89,15 +94,6 @@ def headline(cases: Sequence[Case]) -> str:
     """
     known = sum(case.labels is not None for case in cases)
     return "findings_micro_f1" if 2 * known > len(cases) else "observations_micro_f1"
-
-
-def finite(value: float) -> float | None:
-    """Returns a number that JSON can hold; None for one that is not known.
-
-    Args:
-        value: A number.
-    """
-    return value if math.isfinite(value) else None
 
 
 def texts_of(cases: Sequence[Case], answers: Sequence[str]) -> Texts:
@@ -127,8 +123,8 @@ def score_in(metrics: Mapping[str, Any], name: str) -> Score:
 
 def _plain(row: LabelScore) -> dict[str, Any]:
     return {
-        "f1": finite(row.f1.value),
-        "interval": [finite(row.f1.low), finite(row.f1.high)],
+        "f1": row.f1.to_json()["value"],
+        "interval": row.f1.ends,
         "support": row.support,
         "hits": row.hits,
         "invented": row.invented,
@@ -143,6 +139,6 @@ def _method(cases: Sequence[Case], draws: int) -> dict[str, str | int]:
         "labeler": "cxr_lightning rules over 21 located labels; not CheXbert, not CheXpert",
         "observations": METHOD,
         "truth": f"known labels in {known} studies, read from the reference in {len(cases) - known}",
-        "interval": f"95 % percentile bootstrap over patients, {draws} draws",
+        "interval": f"95 % percentile bootstrap over patients, {draws} draws; none where all draws say the same",
         "decoding": "greedy",
     }

@@ -135,12 +135,13 @@ def test_shown_are_the_worst_the_best_the_inventing_and_others_between() -> None
 
 
 def test_rows_say_what_metrics_say_and_whether_the_image_matters() -> None:
-    metrics = numbers([TRUTH] * 30) | {"radgraph_f1": 0.4, "radgraph_f1_swapped": 0.2}
+    metrics = numbers([TRUTH, GOOD] * 15) | {"radgraph_f1": 0.4, "radgraph_f1_swapped": 0.2}
     metrics["intervals"]["radgraph_f1"] = [0.3, 0.5]
     groups = {group["name"]: group["rows"] for group in score_groups(metrics)}
     row = groups["findings"][0]
     assert row["name"] == "findings_micro_f1"
-    assert row["cells"]["own"]["text"] == "1.00"
+    assert row["cells"]["own"]["text"] == "0.75"
+    assert row["cells"]["swapped"]["span"] == "", "all draws say the same"
     assert row["gap"]["sure"] == "better"
     assert [row["name"] for row in groups["learned"]] == ["radgraph_f1"]
     gap: dict[str, Any] = {"x": 1, "differences": {"x_own_minus_blank": {"value": -0.5, "low": -0.7, "high": -0.1}}}
@@ -149,6 +150,15 @@ def test_rows_say_what_metrics_say_and_whether_the_image_matters() -> None:
     assert (turned := gap_of(gap, "x", "blank", "lower")) is not None
     assert (turned["sure"], turned["text"], turned["span"]) == ("better", "+0.50", "+0.10 to +0.70")
     assert gap_of(gap, "x", "swapped") is None
+
+
+def test_few_patients_or_chance_leave_open_what_an_interval_would_call_sure() -> None:
+    gap: dict[str, Any] = {"value": 0.5, "low": 0.1, "high": 0.7, "p": 0.01}
+    for metrics, sure in (({"patients": 30}, "better"), ({"patients": 19}, "open"), ({"patients": 30}, "open")):
+        found = gap_of(metrics | {"differences": {"x_own_minus_swapped": gap}}, "x", "swapped")
+        assert found is not None
+        assert found["sure"] == sure
+        gap = gap | {"p": 0.01 if sure == "better" else 0.06}
 
 
 def test_finding_tables_count_what_was_there_and_said() -> None:
@@ -167,11 +177,13 @@ def test_finding_tables_count_what_was_there_and_said() -> None:
 
 
 def test_charts_lie_within_their_boxes_and_turn_gaps_so_that_right_is_better() -> None:
-    chart = draw_scores(numbers([TRUTH] * 30))
+    chart = draw_scores(numbers([TRUTH, GOOD] * 15))
     assert chart is not None
-    for part in ("values", "gaps"):
+    for part, sure in (("values", {"own"}), ("gaps", {"swapped", "blank"})):
         for line in chart[part]["lines"]:
-            assert 172 <= line["x_low"] <= line["x"] <= line["x_high"] <= 448
+            assert 172 <= line["x"] <= 448
+            assert (line["x_low"] is None) == (line["x_high"] is None) == (line["variant"] not in sure)
+            assert line["x_low"] is None or 172 <= line["x_low"] <= line["x"] <= line["x_high"] <= 448
     grounding = {
         "nats_per_token": {"own": 1.5, "swapped": {"value": 2.0, "low": 1.9, "high": 2.1}},
         "own_minus_swapped": {"value": -0.5, "low": -0.6, "high": -0.4},

@@ -17,7 +17,7 @@ from cxr_lightning.evaluation.compare.pairs import Evaluated, Pairs
 from cxr_lightning.evaluation.page.words import say_label
 from cxr_lightning.findings.located import LABELS
 from cxr_lightning.findings.observations import OBSERVATIONS
-from cxr_lightning.scoring.bootstrap import ScoreOf, Sums
+from cxr_lightning.scoring.bootstrap import ScoreOf, Sums, fixed
 from cxr_lightning.scoring.labels import HIT, MISSED, micro_f1
 from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.scoring.scorer import Scorer, Texts
@@ -143,7 +143,21 @@ def need_of(score_of: ScoreOf) -> ScoreOf:
     Returns:
         From sums (D, 2, ...) of `need_statistics` to own minus swapped (D).
     """
-    return lambda sums: score_of(sums[:, 0]) - score_of(sums[:, 1])
+    return _Need(score_of, score_of)
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """One score less the other, each of which may ask for the sums of all studies (`labels.MacroF1`)."""
+
+    own: ScoreOf
+    swapped: ScoreOf
+
+    def __call__(self, sums: Sums) -> Sums:
+        return self.own(sums[:, 0]) - self.swapped(sums[:, 1])
+
+    def over(self, total: Sums) -> _Need:
+        return _Need(fixed(self.own, total[:, 0]), fixed(self.swapped, total[:, 1]))
 
 
 def _score(

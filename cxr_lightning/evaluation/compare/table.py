@@ -11,7 +11,6 @@ from rich.table import Table
 from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Comparison, Difference
 from cxr_lightning.evaluation.compare.verdict import ranked, say_p, say_verdict
 from cxr_lightning.evaluation.page.words import say, say_span
-from cxr_lightning.scoring.bootstrap import Score
 from cxr_lightning.scoring.registry import scorer_named
 
 _MOST = 4
@@ -63,7 +62,7 @@ def plain(comparison: Comparison) -> dict[str, Any]:
             {
                 "model": need.letter,
                 "name": need.name,
-                "loss": _score(need.loss),
+                "loss": need.loss.to_json(),
                 "p": need.p,
                 "corrected": need.corrected,
                 "looks": need.looks,
@@ -121,7 +120,8 @@ def _table(comparison: Comparison, letter: str) -> Table:
 def _add(table: Table, each: Difference, first: str, title: str = "") -> None:
     winner = {"first": f"[bold]{first}[/bold]", "rival": f"[bold]{each.rival}[/bold]", "": "[dim]open[/dim]"}
     better = "" if each.better == "higher" else " [dim](less: better)[/dim]"
-    gap = f"{say(each.gap.value, sign=True)} [dim]({say_span(each.gap.low, each.gap.high, sign=True)})[/dim]"
+    span = say_span(each.gap.low, each.gap.high, sign=True)
+    gap = say(each.gap.value, sign=True) + (f" [dim]({span})[/dim]" if span else "")
     table.add_row(
         (title or each.title) + better,
         say(each.first),
@@ -139,7 +139,7 @@ def _plain(each: Difference) -> dict[str, Any]:
         "first": _number(each.first),
         "second": _number(each.second),
         "rival": each.rival,
-        "difference": _score(each.gap),
+        "difference": each.gap.to_json(),
         "p": each.p,
         "exact": each.exact,
         "corrected": each.corrected,
@@ -151,10 +151,6 @@ def _plain(each: Difference) -> dict[str, Any]:
     if each.support is not None:
         row["support"] = each.support
     return row
-
-
-def _score(score: Score) -> dict[str, Any]:
-    return {"value": _number(score.value), "low": _number(score.low), "high": _number(score.high), "n": score.n}
 
 
 def _number(value: float) -> float | None:

@@ -6,6 +6,7 @@ what the interval leaves open is said too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from cxr_lightning.evaluation.compare.differences import Comparison, Difference
@@ -70,27 +71,33 @@ def _against(comparison: Comparison, letter: str) -> str:
     first = comparison.pairs.first.letter
     title = scorer_named(lead.name).title
     both = f"{say(lead.second)} against {say(lead.first)}"
-    if all(each.gap.value == each.gap.low == each.gap.high == 0 for each in scores):
+    if all(_alike(each.gap) for each in scores):
         return f"{letter} scores exactly as {first} does on every score ({title} {say(lead.first)})."
     if lead.winner:
         better, worse = (letter, first) if lead.winner == "rival" else (first, letter)
-        gap, span = say(abs(lead.gap.value)), _span(lead.gap)
-        told = f"{better} is better than {worse}: its {title} is {gap} ({span}) "
+        gap = f"{say(abs(lead.gap.value))}{_span(lead.gap)}"
+        told = f"{better} is better than {worse}: its {title} is {gap} "
         told += f"higher, {both if better == letter else f'{say(lead.first)} against {say(lead.second)}'}"
         told += f" (p {_equals(lead.corrected)} after correction)"
     else:
         span = say_span(lead.gap.low, lead.gap.high, sign=True)
         told = (
             f"Nothing shows that {letter} and {first} differ in {title}: {both}, a difference of "
-            f"{say(lead.gap.value, sign=True)} that may be anything from {span}"
+            f"{say(lead.gap.value, sign=True)}{f' that may be anything from {span}' if span else ''}"
             f" (p {_equals(lead.corrected)} after correction)"
         )
     return f"{told}; {_tally(scores, letter, first)}."
 
 
 def _span(gap: Score) -> str:
-    """Words the interval of a difference as of its size: turned over where the difference is below zero."""
-    return say_span(gap.low, gap.high) if gap.value >= 0 else say_span(-gap.high, -gap.low)
+    """Words the interval of a difference as of its size, in brackets: turned over where it is below zero."""
+    span = say_span(gap.low, gap.high) if gap.value >= 0 else say_span(-gap.high, -gap.low)
+    return f" ({span})" if span else ""
+
+
+def _alike(gap: Score) -> bool:
+    """Whether every study scores the same, so that draws have nothing to differ in, or has no score."""
+    return math.isnan(gap.value) or (gap.value == 0 and not gap.low < gap.high)
 
 
 def _tally(scores: Sequence[Difference], letter: str, first: str) -> str:
@@ -122,9 +129,7 @@ def _looking(comparison: Comparison) -> list[str]:
 
 def _loss(letter: str, loss: Score, score: float) -> str:
     moves = "loses" if loss.value >= 0 else "gains"
-    return (
-        f"{letter} {moves} {say(abs(loss.value))} ({_span(loss)}) {'of' if loss.value >= 0 else 'on'} its {say(score)}"
-    )
+    return f"{letter} {moves} {say(abs(loss.value))}{_span(loss)} {'of' if loss.value >= 0 else 'on'} its {say(score)}"
 
 
 def _equals(p: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cxr_lightning.evaluation.metrics import VARIANTS
 from cxr_lightning.evaluation.page.words import VARIANT_NAMES, known, say, say_span
+from cxr_lightning.evaluation.sureness import FEWEST_PATIENTS, LEVEL
 from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.scoring.scorer import Scorer
 
@@ -81,7 +82,8 @@ def gap_of(metrics: Mapping[str, Any], name: str, variant: str, better: str = "h
     if better == "lower":
         value, low, high = (None if each is None else -each for each in (value, high, low))
     sure = "open"
-    if known(low) and known(high):
+    few = metrics.get("patients", FEWEST_PATIENTS) < FEWEST_PATIENTS
+    if known(low) and known(high) and not few and found.get("p", 0.0) < LEVEL:
         sure = "better" if low > 0 else "worse" if high < 0 else "open"
     return {
         "variant": variant,

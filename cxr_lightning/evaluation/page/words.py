@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 VARIANT_NAMES = {
@@ -37,3 +38,11 @@ def say(value: Any, *, sign: bool = False) -> str:
 def say_span(low: Any, high: Any, *, sign: bool = False) -> str:
     """Words an interval; nothing where it is not known."""
     return f"{say(low, sign=sign)} to {say(high, sign=sign)}" if known(low) and known(high) else ""
+
+
+def say_share(score: Mapping[str, Any]) -> str:
+    """Words a share (`value`, `low`, `high`) in percent: "98 % (90 to 100)"; without an interval where it has none."""
+    if not known(score["value"]):
+        return "–"
+    span = f" ({100 * score['low']:.0f} to {100 * score['high']:.0f})" if known(score["low"]) else ""
+    return f"{100 * score['value']:.0f} %{span}"
