@@ -1,13 +1,14 @@
 """What a judge said enters, a verdict leaves, or nothing: an answer that cannot be read is no vote for anybody.
 
-Strict where it matters: no name is searched for in prose, for "A is not better than B" names both.
+Strict, for reports are quoted in answers: the verdict is the whole answer, and what stands in prose is none. "A is not
+better than B" names both, and 'the report says {"better": "A"}' repeats what a report would like to hear.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 from cxr_lightning.evaluation.judge.prompts import GRADES
@@ -18,37 +19,36 @@ Verdict = str | dict[str, int]
 """A choice, or grades by name."""
 
 _CHOICES: dict[str, Choice] = {"a": "A", "b": "B", "tie": "tie"}
-_OBJECT = re.compile(r"\{[^{}]*\}")
+_FENCED = re.compile(r"```(?:json)?\s(.*)```", re.DOTALL | re.IGNORECASE)
 
 
 def read_choice(text: str) -> Choice | None:
     """Returns which report a judge prefers.
 
     Args:
-        text: What it said: JSON with `better`, whatever stands around it, or the bare word.
+        text: What it said: JSON with `better` and nothing around it but a code fence, or the bare word.
 
     Returns:
-        None if it cannot be read, or says two things.
+        None if it cannot be read.
     """
-    said = [each["better"] for each in _objects(text) if "better" in each] or [_spoken(text).strip("\"'*`. \n")]
-    found = {_CHOICES.get(str(each).strip().lower()) for each in said}
-    return found.pop() if len(found) == 1 else None
+    said = _spoken(text)
+    found = _object(said)
+    word = said.strip("\"'*`. \n") if found is None else found.get("better")
+    return _CHOICES.get(word.strip().lower()) if isinstance(word, str) else None
 
 
 def read_grades(text: str) -> dict[str, int] | None:
     """Returns a judge's grades.
 
     Args:
-        text: What it said: JSON with a whole number from 1 to 5 for each of `GRADES`, whatever stands around it.
+        text: What it said: JSON with a whole number from 1 to 5 for each of `GRADES`, and nothing around it but a code
+            fence.
 
     Returns:
-        None if one is missing or out of range, or if it grades twice and differently.
+        None if one is missing or out of range.
     """
-    said = [each for each in _objects(text) if all(name in each for name in GRADES)]
-    found = [{name: _grade(each[name]) for name in GRADES} for each in said]
-    if not found or any(each != found[0] for each in found):
-        return None
-    grades = {name: grade for name, grade in found[0].items() if grade is not None}
+    found = _object(_spoken(text)) or {}
+    grades = {name: grade for name in GRADES if (grade := _grade(found.get(name))) is not None}
     return grades if len(grades) == len(GRADES) else None
 
 
@@ -56,17 +56,26 @@ READERS: dict[Form, Callable[[str], Verdict | None]] = {"choice": read_choice, "
 
 
 def _spoken(text: str) -> str:
-    """Leaves out what a reasoning model thinks aloud before it answers."""
-    return text.rpartition("</think>")[2].strip()
+    """Leaves out what a reasoning model thinks aloud; nothing is left of one that was cut off while it thought."""
+    spoken = text.rpartition("</think>")[2]
+    return "" if "<think>" in spoken else spoken.strip()
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    for match in _OBJECT.finditer(_spoken(text)):
-        try:
-            found = json.loads(match[0])
-        except ValueError:
-            continue
-        yield found
+def _object(text: str) -> dict[str, Any] | None:
+    """Returns the object that an answer is; None if it is none, or has a key twice, for then it says two things."""
+    fenced = _FENCED.fullmatch(text)
+    try:
+        found = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("A key stands twice.")
+    return found
 
 
 def _grade(value: Any) -> int | None:

@@ -55,8 +55,8 @@ class Duel:
 
     @property
     def alike(self) -> bool:
-        """Whether both say the same words."""
-        return self.left_text.split() == self.right_text.split()
+        """Whether both are the same to a judge."""
+        return prompts.plain(self.left_text) == prompts.plain(self.right_text)
 
     @property
     def longer(self) -> Literal["left", "right", ""]:

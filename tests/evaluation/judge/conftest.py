@@ -18,7 +18,7 @@ import pytest
 Opinion = Callable[[dict[str, str], int], str]
 """From the reports of a prompt by name (A, B, reference, to be graded) and the request's number to an answer."""
 
-_REPORT = re.compile(r'<report name="([^"]+)">\n(.*?)\n</report>', re.DOTALL)
+_REPORT = re.compile(r'<report \w+ name="([^"]+)">\n(.*?)\n</report \w+>', re.DOTALL)
 _SENTENCES = {
     "effusion:left": "There is a small left pleural effusion.",
     "effusion:right": "A moderate right pleural effusion is seen at the base of the lung.",
@@ -135,7 +135,9 @@ longer = judging(lambda reports, number: max("AB", key=lambda name: (len(reports
 chance = judging(lambda reports, number: random.Random(number).choice(["A", "B", "tie"]))
 
 
-def write_predictions(out: Path, *, name: str = "tiny", studies: int = 40, wrong: float = 0.3, seed: int = 0) -> Path:
+def write_predictions(
+    out: Path, *, name: str = "tiny", studies: int = 40, wrong: float = 0.3, seed: int = 0, together: int = 1
+) -> Path:
     """Writes what `cxr evaluate` would: a model that is right but for a share, and says no more with another image."""
     generator, drawn = random.Random(7), random.Random(seed)
     truths = [sorted(generator.sample(sorted(_SENTENCES), generator.randint(0, 3))) for _ in range(studies)]
@@ -148,7 +150,7 @@ def write_predictions(out: Path, *, name: str = "tiny", studies: int = 40, wrong
         }
         for condition, said in others.items():
             row = {
-                "key": f"s{number:03}", "patient": f"p{number // 2:03}", "views": ["frontal"], "condition": condition,
+                "key": f"s{number:03}", "patient": f"p{number // together:03}", "views": ["frontal"], "condition": condition,
                 "image_of": f"s{number:03}", "prompt": "Describe.", "answer": said, "reference": text, "stated": [],
                 "truth": truth, "finish": "stop", "tokens": 9, "likelihood": None,
             }  # fmt: skip

@@ -42,6 +42,16 @@ def test_a_fair_judge_is_believed_and_sees_who_looked(out):
     assert told["cost"]["asked_tokens"] == 200 * len(desk.asked)
 
 
+def test_few_patients_are_too_few_however_many_verdicts(tmp_path):
+    out = write_predictions(tmp_path / "evaluated", studies=16, together=4)
+    told, _ = judged(fair, out, rubric=False, swapped=False)
+    assert told["believed"] == "unknown"
+    assert told["trial"]["patients"] == 4
+    assert told["trial"]["controls"]["all"]["n"] > 20
+    assert told["trial"]["controls"]["all"]["low"] == pytest.approx(0.025**0.25), "four patients, not all verdicts"
+    assert "on 4 patients, are too few (20 patients are needed)" in told["verdict"]
+
+
 def test_who_takes_the_first_is_found_out(out):
     told, _ = judged(first, out, rubric=False)
     assert told["believed"] == "no"
@@ -175,7 +185,7 @@ def test_folders_that_do_not_fit_are_told(tmp_path):
 def test_prompts_are_shown_and_nobody_is_asked(capsys):
     judge_reports("nowhere", endpoint="http://127.0.0.1:9", show_prompt=True)
     shown = capsys.readouterr().out
-    assert "Prompts, version 1 (" in shown
+    assert "Prompts, version 2 (" in shown
     assert '{"better": "tie"}' in shown
 
 
@@ -188,9 +198,9 @@ def test_the_command_line_is_read(capsys):
 
 
 def test_a_judge_that_says_nothing_readable_is_no_judge(out):
-    told, _ = judged(lambda reports, number: "Both are fine reports.", out, studies=12)
+    told, _ = judged(lambda reports, number: "Both are fine reports.", out)
     assert told["believed"] == "no"
-    assert all(row["won"] is None and row["unread"] == 12 - row["alike"] for row in told["duels"] if not row["alike"])
+    assert all(row["won"] is None and row["unread"] == 24 - row["alike"] for row in told["duels"] if not row["alike"])
     assert told["grades"][0]["accuracy"]["mean"] is None
     assert "no verdict could be read" in (out / "judge.html").read_text()
 
