@@ -44,7 +44,8 @@ _IS = r"(?:is|are|appears?|remains?|looks?|xxxx)"
 _VEIN = r"(?:svc|superior vena cava|vena cava|cavo ?atrial|caval|atri(?:um|al)|brachiocephalic|innominate)"
 _NORMAL = (
     r"(?:(?:with)?in normal (?:limits|range)|upper limits? (?:of )?(?:the )?normal"
-    r"|(?:top|upper) normal|normal|unremarkable|not enlarged)"
+    r"|(?:top|upper) normal|normal|unremarkable|(?:not|isn't|aren't|non)"
+    r"(?: \w+ly)? enlarged|nonenlarged)"
 )
 _ANATOMY = (
     r"(?:heart|cardiac|cardio ?mediastin\w+|mediastin\w+|hila|hilar|hilum|pulmonary|vascular\w*|vasculature|vessels"
@@ -114,7 +115,11 @@ CATALOGUE: tuple[Finding, ...] = (
     Finding(
         "borderline_heart",
         "none",
-        _called(_HEART, "borderline"),
+        _called(
+            _HEART,
+            r"(?:borderline|(?:(?:upper|top) (?:limits? )?(?:of )?)?normal(?: in size)? to (?:\w+ )?"
+            r"(?:enlarged|large))",
+        ),
         observations=("Cardiomegaly",),
         verdict=Certainty.UNCERTAIN,
     ),

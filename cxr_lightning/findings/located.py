@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from cxr_lightning.findings.catalogue import BY_NAME, CATALOGUE
 from cxr_lightning.findings.certainty import Certainty
-from cxr_lightning.findings.mentions import Mention, find_mentions, split_sentences
+from cxr_lightning.findings.mentions import Mention, find_mentions
 from cxr_lightning.findings.places import BOTH, Place
+from cxr_lightning.findings.sentences import split_sentences
 
 __all__ = ["LABELS", "find", "find_mentions", "labels_of", "split_sentences"]
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 from cxr_lightning.findings.catalogue import BY_NAME, CATALOGUE, TWO_IN_ONE
-from cxr_lightning.findings.certainty import SIZES, Certainty, certainty
+from cxr_lightning.findings.certainty import SIZES, Certainty, certainty, ends_a_list, open_cue
 from cxr_lightning.findings.places import BOTH, Place, find_places, names_a_place
+from cxr_lightning.findings.sentences import LONGEST, bounded, image_part, read_sentences
 from cxr_lightning.findings.severity import Severity, severity
 
 
@@ -39,12 +39,8 @@ class Mention:
 # Said in the plural without a side, effusions are those of both sides.
 _BOTH_SIDES = frozenset({"effusions", "pneumothoraces"})
 _WORDS = re.compile(r"\b(?:" + "|".join(f"(?P<{row.name}>{row.words})" for row in CATALOGUE) + r")\b")
-_SENTENCES = re.compile(
-    r"(?<=[.!?;])(?<!\bdr\.)(?<!\bvs\.)(?<!approx\.)\s+|;\s*|\n\s*(?=\n|[-*•]|\d+[.)])|(?<=[a-z]\.)(?=[A-Z])"
-)
-_LONGEST = 600
-"""Characters of the longest sentence that is read in one piece; radiologists stay far below."""
-_SPACES = re.compile(r"[\s\-‐-―_]+")
+_DASH = re.compile(r"\s+[-‐-―]+\s+|\s*—\s*")
+_SPACES = re.compile(r"[\s\-‐-―_()\[\]]+")
 _SIDE_AND_SIDE = re.compile(
     rf"(?<!on )(?<!on the )(?<!at the )\b((?:right|left)(?: sided| upper| mid| middle| lower| apical"
     rf"| basal)?),? and (?=(?:a |an )?(?:{SIZES} )*(?:right|left)\b)"
@@ -58,6 +54,10 @@ _SEAM = re.compile(
 )
 
 
+_AHEAD = 8 * LONGEST
+"""Characters in which a list that was cut may still be held together by an "or"."""
+
+
 def find_mentions(text: str) -> Iterator[Mention]:
     """Reads every finding that a report speaks of, denied and uncertain ones too.
 
@@ -67,45 +67,35 @@ def find_mentions(text: str) -> Iterator[Mention]:
     Yields:
         The mentions in reading order.
     """
-    for sentence in _SENTENCES.split(text):
-        for piece in _bounded(sentence):
-            yield from _read_sentence(piece)
+    for sentence in read_sentences(text):
+        if len(sentence) <= LONGEST:
+            yield from _read_sentence(sentence)
+        else:
+            yield from _read_long(sentence)
 
 
-def split_sentences(text: str) -> list[str]:
-    """Cuts a text where `find_mentions` cuts it, for showing which sentence states what.
-
-    Args:
-        text: A report or a part of one.
-
-    Returns:
-        The sentences with the space that follows them; joined they are the text.
-    """
-    seams = [0, *(match.end() for match in _SENTENCES.finditer(text)), len(text)]
-    return [piece for start, end in pairwise(seams) for piece in _bounded(text[start:end])]
-
-
-def _bounded(sentence: str) -> Iterator[str]:
-    """Cuts a sentence without an end, as broken models write it, between words; its time would grow with the square."""
-    while len(sentence) > _LONGEST:
-        seam = sentence.rfind(" ", _LONGEST // 2, _LONGEST) + 1 or _LONGEST
-        yield sentence[:seam]
-        sentence = sentence[seam:]
-    if sentence:
-        yield sentence
+def _read_long(sentence: str) -> Iterator[Mention]:
+    """Reads a sentence in pieces; what governs the end of one ("no") governs the list that goes on in the next."""
+    cue, at = "", 0
+    for piece in bounded(sentence):
+        at += len(piece)
+        # An "or" in what follows holds the list together here too.
+        joint = " or" if ends_a_list(sentence[at : at + _AHEAD]) else ""
+        yield from _read_sentence(cue + piece + joint)
+        cue = open_cue(_words(cue + piece + joint))
 
 
 def forget() -> None:
-    """Drops the remembered sentences, for measuring how fast unknown text is read."""
+    """Drops what is remembered, for measuring how fast unknown text is read."""
     _read_sentence.cache_clear()
+    read_sentences.cache_clear()
+    image_part.cache_clear()
 
 
 @lru_cache(maxsize=1 << 16)
 def _read_sentence(sentence: str) -> tuple[Mention, ...]:
     """Reads one sentence; remembered, since reports repeat each other's sentences."""
-    words = _SPACES.sub(" ", sentence.lower()).strip()
-    # "And" within one place must not look like the seam between two findings.
-    words = _ZONE_AND_ZONE.sub(r"\1 / ", _SIDE_AND_SIDE.sub(r"\1 / ", words))
+    words = _words(sentence)
     found = list(_WORDS.finditer(words))
     placed = bool(found) and names_a_place(words)
     mentions: list[Mention] = []
@@ -115,6 +105,18 @@ def _read_sentence(sentence: str) -> tuple[Mention, ...]:
         if match.group() in TWO_IN_ONE:
             mentions.append(Mention(TWO_IN_ONE[match.group()], mention.places, mention.certainty, mention.severity))
     return tuple(mentions)
+
+
+def _words(sentence: str) -> str:
+    """Brings a sentence to lower case, hyphens to spaces, dashes to commas."""
+    words = sentence.lower().strip(" -*•")
+    if " -" in words or not words.isascii():
+        words = _DASH.sub(", ", words)
+    words = _SPACES.sub(" ", words).strip()
+    if " and " not in words:
+        return words
+    # "And" within one place must not look like the seam between two findings.
+    return _ZONE_AND_ZONE.sub(r"\1 / ", _SIDE_AND_SIDE.sub(r"\1 / ", words))
 
 
 def _read_mention(words: str, found: list[re.Match[str]], number: int, *, placed: bool) -> Mention:

@@ -7,13 +7,14 @@ the rules are our own. It is neither the CheXpert labeler nor CheXbert, and its 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cxr_lightning.findings.catalogue import BY_NAME
 from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.mentions import Mention, find_mentions
+from cxr_lightning.findings.normality import is_sound, is_unsound, refuses
+from cxr_lightning.findings.sentences import image_part
 from cxr_lightning.findings.severity import Severity
 
 NO_FINDING = "No Finding"
@@ -49,13 +50,6 @@ PARENTS: dict[str, str] = {
     "Atelectasis": "Lung Opacity",
 }
 """CheXpert's hierarchy: what an observation is a case of. The labels themselves are not filled in by it."""
-
-# What a text must hold to be one about a chest: of "asdf" nothing is known, not even that there is no finding.
-_CHEST = re.compile(
-    r"\b(?:chest|lungs?|heart|cardi|pulmonary|thora|pleura|mediastin|hil(?:a|ar|um)\b|diaphragm|normal|clear"
-    r"|unremarkable|abnormalit|acute)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +105,8 @@ def observe(text: str) -> Observations:
     """Reads the 14 observations of a report.
 
     Where sentences differ, one that states a finding outweighs one that leaves it open, and that one outweighs a
-    denial. "No Finding" is present where nothing but devices is stated or left open, and the text is about a chest.
+    denial. "No Finding" is present where nothing but devices is stated or left open, and the text says that something
+    is normal or denies something; a refusal, or a chest called abnormal, is not one without findings.
 
     Args:
         text: A report or a part of one.
@@ -144,9 +139,12 @@ def _merge(mentions: Iterable[Mention]) -> Observation:
 
 
 def _no_finding(text: str, readings: dict[str, Observation]) -> Certainty:
-    """Judges "No Finding" from the other thirteen."""
+    """Judges "No Finding" from the other thirteen: none of them, and a word that the chest is sound."""
     certainties = {each.certainty for name, each in readings.items() if name != DEVICES}
     if certainties & {Certainty.PRESENT, Certainty.UNCERTAIN}:
         return Certainty.UNMENTIONED
-    spoken = Certainty.ABSENT in certainties or _CHEST.search(text)
+    about_image = image_part(text)
+    if refuses(about_image) or is_unsound(about_image):
+        return Certainty.UNMENTIONED
+    spoken = Certainty.ABSENT in certainties or is_sound(about_image)
     return Certainty.PRESENT if spoken else Certainty.UNMENTIONED
