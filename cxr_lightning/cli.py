@@ -136,9 +136,10 @@ def run(args: Sequence[str]) -> int:
     if args[0] in ("-V", "--version"):
         print(__version__)
         return 0
+    near = _near_two(args)
     name, args = verb_of(args)
-    if name not in VERBS:
-        print(f"{_help()}\n\ncxr: there is no verb {name!r}.{_near(name, VERBS)}", file=sys.stderr)
+    if near or name not in VERBS:
+        print(f"{_help()}\n\ncxr: {near or f'there is no verb {name!r}.{_near(name, VERBS)}'}", file=sys.stderr)
         return 2
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for noisy in ("httpx", "httpx2", "transformers", "DeepSpeed"):
@@ -173,6 +174,17 @@ def verb_of(args: Sequence[str]) -> tuple[str, Sequence[str]]:
     return (two, args[2:]) if two in VERBS else (args[0], args[1:])
 
 
+def _near_two(args: Sequence[str]) -> str:
+    """Says what a second word was probably meant to be, where it is nothing else: `evaluate judgee`."""
+    seconds = {name.split()[1] for name in VERBS if name.startswith(f"{args[0]} ")}
+    if len(args) < 2 or not seconds or args[1] in seconds or os.path.exists(args[1]):
+        return ""
+    if args[1] in VERBS:
+        return f"there is no verb '{args[0]} {args[1]}'. Did you mean {args[1]}?"
+    found = difflib.get_close_matches(args[1], seconds, n=1)
+    return f"there is no verb '{args[0]} {args[1]}'. Did you mean {args[0]} {found[0]}?" if found else ""
+
+
 def _underscored(args: Sequence[str]) -> list[str]:
     """Takes `--max-shard-size` for `--max_shard_size`, up to a bare `--`, behind which words are someone else's."""
     own = list(args).index("--") if "--" in args else len(args)
@@ -185,7 +197,8 @@ def _underscored(args: Sequence[str]) -> list[str]:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, list(known), n=1)
+    begun = sorted(name for name in known if name.startswith(word) and len(word) > 2)
+    found = begun[:1] or difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {found[0]}?" if found else ""
 
 

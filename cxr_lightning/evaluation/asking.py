@@ -5,14 +5,16 @@ What stands in a batch never depends on the number of processes or ranks, so nei
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import queue
 import re
+import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -23,10 +25,20 @@ from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.serve.ahead import ahead
 from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
 from cxr_lightning.serve.opening import open_responder
+from cxr_lightning.serve.trouble import RefusedError
 
+log = logging.getLogger(__name__)
 _POLL_SECONDS = 2.0
+_LONGEST = 16
+"""Letters a token that an answer may have; what is longer came from a server that keeps no limit."""
+_MOST_REFUSED = 0.05
+"""Share of questions that a server may refuse; each is an empty answer. More, and something is wrong with all."""
 _BLANK = 128
 """Of a server's films that say nothing: what its image processor calls zero is not known."""
+
+
+class RefusesError(ValueError):
+    """A server refuses too many questions."""
 
 
 class WorkerError(ValueError):
@@ -117,20 +129,36 @@ def _likelihoods(local: Any, dialogues: Sequence[Dialogue], tasks: Sequence[Task
 
 
 def _answer(task: Task, reply: Reply, likelihood: Likelihood | None = None) -> Answer:
-    return Answer(task.key, task.condition, reply.text, task.shown, reply.finish, reply.tokens, likelihood)
+    text = reply.text.encode("utf-8", "replace").decode()  # half a character reaches no file
+    return Answer(task.key, task.condition, text, task.shown, reply.finish, reply.tokens, likelihood)
 
 
 def _ask_server(model: Model, tasks: Sequence[Task], manner: Manner) -> Iterator[list[Answer]]:
     responder: Responder = open_responder(
         model.word, served_model=manner.served_model, api_key=manner.api_key, image_size=manner.image_size
     )
+    most = manner.max_new_tokens * _LONGEST
     try:
 
         def one(task: Task) -> list[Answer]:
-            [reply] = responder.replies([task.dialogue(_BLANK)], max_new_tokens=manner.max_new_tokens)
+            try:
+                [reply] = responder.replies([task.dialogue(_BLANK)], max_new_tokens=manner.max_new_tokens)
+            except RefusedError as error:  # of this question; the others may be answered
+                log.warning("%s: %s. It counts as an empty answer.", task.key, error)
+                return [Answer(task.key, task.condition, "", task.shown, "refused")]
+            if len(reply.text) > most:
+                reply = replace(reply, text=reply.text[:most], finish="length")
             return [_answer(task, reply)]
 
-        yield from ahead(one, tasks, workers=manner.parallel, window=2 * manner.parallel)
+        refused = 0
+        for answers in ahead(one, tasks, workers=manner.parallel, window=2 * manner.parallel):
+            refused += answers[0].finish == "refused"
+            if refused > max(3, _MOST_REFUSED * len(tasks)):
+                raise RefusesError(
+                    f"{model.name} has refused {refused} of {len(tasks)} questions. What was answered is kept. "
+                    "Remedy: see above what it said; a prompt too long for it needs a smaller --image_size."
+                )
+            yield answers
     finally:
         responder.close()
 
@@ -219,14 +247,27 @@ def _work(
             import torch
 
             torch.set_num_threads(1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who ends the others
         disable_progress_bar()  # bars of several processes would overwrite each other, and ours
+        logging.getLogger("transformers.generation.configuration_utils").setLevel(logging.ERROR)
         answer = answerer(model, manner, device)
-        while (chunk := todo.get()) is not None:
+        while (chunk := _next_task(todo)) is not None:
             done.put(answer(chunk))
     except ValueError as error:
         done.put(type(error)(str(error)) if type(error).__module__.startswith("cxr_lightning") else _failed())
     except Exception:
         done.put(_failed())
+
+
+def _next_task(todo: multiprocessing.Queue[Sequence[Task] | None]) -> Sequence[Task] | None:
+    """Waits for a batch; None when there is no more, or when nobody is left who would hear the answer."""
+    parent = multiprocessing.parent_process()
+    while parent is None or parent.is_alive():
+        try:
+            return todo.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            continue
+    return None
 
 
 def _failed() -> WorkerError:

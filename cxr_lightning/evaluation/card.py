@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.evaluation.metrics import VARIANTS, score_in
+from cxr_lightning.evaluation.page.words import say, say_span
 from cxr_lightning.scoring.registry import SCORERS
+from cxr_lightning.serve.folder import is_ours
 from cxr_lightning.shards.durable import write_text
 
 HEADING = "## Evaluation"
+_COUNTED = re.compile(r"^(\d+) studies of", re.MULTILINE)
 _SECTION = re.compile(rf"^{HEADING}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -23,16 +26,23 @@ def note_in_card(model: Path, metrics: Mapping[str, Any]) -> bool:
     """Writes scores into a model's card.
 
     Args:
-        model: The model's folder; one without such a card is left alone, and so is one that may not be written.
+        model: The model's folder; one that `cxr export` did not write is left alone, and so is one that may not be
+            written, or whose card has the scores of more studies.
         metrics: What was measured.
 
     Returns:
         Whether there was a card to write into.
     """
     card = model / "README.md"
+    if not is_ours(model):
+        return False
     with contextlib.suppress(OSError):
         text = card.read_text(encoding="utf-8")
-        if _SECTION.search(text):
+        there = _SECTION.search(text)
+        counted = there and _COUNTED.search(there[0])
+        if counted and int(counted[1]) > metrics["studies"]:
+            return False
+        if there:
             write_text(card, _SECTION.sub(lambda found: _section(metrics), text, count=1))
             return True
     return False
@@ -42,7 +52,7 @@ def _section(metrics: Mapping[str, Any]) -> str:
     rows = []
     for scorer in SCORERS:
         found = [score_in(metrics, scorer.name + ending) for ending in VARIANTS.values()]
-        scores = " | ".join(f"{each.value:.2f} ({each.low:.2f} to {each.high:.2f})" for each in found)
+        scores = " | ".join(f"{say(each.value)} ({say_span(each.low, each.high) or '–'})" for each in found)
         rows.append(f"| {scorer.title} | {scores} |")
     about = (
         f"{metrics['studies']} studies of {metrics['patients']} patients of the {metrics['split']} split of shards "

@@ -23,6 +23,8 @@ from cxr_lightning.evaluation.curves import read_curves
 from cxr_lightning.evaluation.extra import Radeval, extra_scorers
 from cxr_lightning.evaluation.journal import Journal, Rank, digest_of
 from cxr_lightning.evaluation.refusal import Memory, Seen, settle
+from cxr_lightning.serve.address import require_on_site
+from cxr_lightning.serve.opening import is_url
 from cxr_lightning.shards.durable import write_text
 from cxr_lightning.shards.index import ShardIndex, read_index
 from cxr_lightning.study import Split
@@ -59,12 +61,14 @@ def evaluate(
     served_model: str | None = None,
     api_key: str | None = None,
     image_size: int | None = None,
+    may_leave_site: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Score a model on studies it has not seen, with their images, with others and with none.
 
     Stopped, the same command goes on; started as several ranks (torchrun, srun), they share the work. OUT then holds
-    predictions.jsonl, metrics.json, rexrank.json and index.html.
+    predictions.jsonl, metrics.json, rexrank.json and index.html. `cxr compare`, `cxr evaluate judge` and
+    `cxr evaluate reading` go on from there.
 
     Args:
         model: Folder that `cxr export` wrote, a run or one of its checkpoints, the folder or hub name of any
@@ -80,7 +84,7 @@ def evaluate(
         max_new_tokens: Longest answer in tokens.
         likelihood: Also ask how likely the model finds the references, by image; a server cannot be asked.
         seen: What becomes of studies that the model learned from, by their keys or films: refuse, leave_out, or score.
-        learned_by: Folder of the export or run behind a URL, whose list of learned studies counts.
+        learned_by: Export or run whose list of learned studies counts, too, such as the one behind a URL.
         bertscore: Folder of a text encoder, to add BERTScore by it.
         radeval: Scores of the radeval package to add, with weights that lie on this machine.
         draws: Draws of the bootstrap.
@@ -89,6 +93,7 @@ def evaluate(
         served_model: Which of a server's models; by default the only one.
         api_key: What a server asks for, if it does; by default CXR_API_KEY of the environment.
         image_size: Longest side of the images that a server is sent. A folder knows what its model learned from.
+        may_leave_site: Send films and questions to a server that is neither on this machine nor in a private network.
         overwrite: Forget what OUT holds.
     """
     # Here, not above: asking for --help must not wait for torch.
@@ -96,12 +101,16 @@ def evaluate(
     from cxr_lightning.evaluation.opening import find_model
     from cxr_lightning.evaluation.tasks import plan_tasks
 
+    _require_possible(seed, device)
     _require_positive(
         limit=limit, batch=batch, workers=workers, max_new_tokens=max_new_tokens, draws=draws, parallel=parallel
     )
-    found, index, curves = find_model(model), read_index(shards), read_curves(runs or [])
+    if is_url(model):
+        require_on_site(model, allowed=may_leave_site, what="films and the clinicians' questions about them")
+    found = find_model(model, served_model=served_model, api_key=api_key)
+    index, curves = read_index(shards), read_curves(runs or [])
     extra = extra_scorers(bertscore, radeval)
-    cases, memory = settle(read_cases(index, split, limit=limit), learned_by or found.folder, seen)
+    cases, memory = settle(read_cases(index, split, limit=limit), found.folder, seen, learned_by)
     tasks = plan_tasks(cases, seed=seed)
     manner = Manner(
         max_new_tokens, likelihood and found.folder is not None, workers, device, parallel, served_model, api_key,
@@ -156,14 +165,14 @@ class Evaluation:
         write_text(self.out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
         write_rexrank(self.out, self.cases, self.answers)
         write_page(self.out, self._cards(), metrics, curves)
-        carded = folder is not None and note_in_card(folder, metrics)
+        carded = folder is not None and not self.memory.scored and note_in_card(folder, metrics)
         print_summary(metrics, self.out, carded=carded)
 
     def _measured(self, draws: int, seed: int) -> dict[str, Any]:
         from cxr_lightning.evaluation.grounding import measure_grounding
         from cxr_lightning.evaluation.metrics import measure
         from cxr_lightning.evaluation.verdict import verdict
-        from cxr_lightning.scoring.health import health, remarks
+        from cxr_lightning.scoring.health import health
         from cxr_lightning.scoring.registry import SCORERS
 
         texts = {name: [self.answers[case.key, name].text for case in self.cases] for name in self._conditions()}
@@ -172,13 +181,14 @@ class Evaluation:
         with _bar("Scoring", len(scorers)) as advance:
             measured = measure(self.cases, texts, scorers=scorers, draws=draws, seed=seed, advance=advance)
         finishes = [self.answers[case.key, "own"].finish for case in self.cases]
+        refused = sum(answer.finish == "refused" for answer in self.answers.values())
         looked = health(texts["own"], [case.reference for case in self.cases], self.learned, finishes, seed=seed)
         metrics = {
             "schema": 2,
             **self.told,
             **measured,
             "grounding": measure_grounding(self.cases, self.answers, draws=draws, seed=seed),
-            "health": {**looked, "remarks": remarks(looked)},
+            "health": {**looked, "refused": refused, "remarks": _remarks(looked, refused)},
             "seen": self.memory.to_json(),
         }
         return {**metrics, "verdict": f"{self.memory.told} {verdict(metrics)}".strip()}
@@ -225,10 +235,14 @@ def _answered(
         asked = sum(map(len, todo))
         if asked < len(tasks) // journal.rank.count:
             log.info("%s answers are there already; going on.", len(journal.answered()))
-        with _bar("Answering", asked) as advance:
-            for answers in ask(model, todo, manner):
-                journal.add(answers)
-                advance(len(answers))
+        try:
+            with _bar("Answering", asked) as advance:
+                for answers in ask(model, todo, manner):
+                    journal.add(answers)
+                    advance(len(answers))
+        except KeyboardInterrupt:
+            log.info("Stopped; %s answers are kept. The same command goes on.", len(journal.answered()))
+            raise
         if journal.rank.number:
             return None
         known = journal.wait(tasks)
@@ -239,20 +253,47 @@ def _answered(
         journal.close(finished=finished)
 
 
+def _remarks(health: Mapping[str, Any], refused: int) -> list[str]:
+    from cxr_lightning.scoring.health import remarks
+
+    told = [f"The server refused {refused} questions; they count as empty answers."] if refused else []
+    return [*told, *remarks(health)]
+
+
 def _settings(
     model: Model, manner: Manner, index: ShardIndex, tasks: Sequence[Task], seed: int
 ) -> dict[str, str | int | bool]:
     """Says whose answers to what: what changes an answer, and nothing else."""
-    served = f" {manner.served_model}" if manner.served_model else ""
+    import torch
+
+    cuda = torch.cuda.is_available() if manner.device is None else manner.device.startswith("cuda")
     return {
-        "model": f"{model.name}{served}",
+        "model": model.name,
         "model_fingerprint": model.fingerprint,
         "shards": index.fingerprint,
+        "studies": len({task.key for task in tasks}),
         "questions": digest_of(tasks),
         "max_new_tokens": manner.max_new_tokens,
         "likelihood": manner.likelihood,
+        "image_size": manner.image_size or 0,
+        "computed_on": "a server" if model.folder is None else "GPU" if cuda else "CPU",
         "seed": seed,
     }
+
+
+def _require_possible(seed: int, device: str | None) -> None:
+    """Looks at options that would else be found wanting when all is answered."""
+    if seed < 0:
+        raise ValueError(f"--seed {seed}: must be 0 or more.")
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        told = str(error).splitlines()[0]
+        raise ValueError(f"--device {device}: torch cannot compute there ({told}). Remedy: name another.") from error
 
 
 def _require_positive(**options: int | None) -> None:

@@ -23,35 +23,44 @@ class Model:
         word: What the user wrote.
         folder: The export, the baseline's folder, or the run; None behind a URL.
         checkpoint: The run's checkpoint; None where it is no run.
-        fingerprint: Twelve digits that differ between two models; empty behind a URL.
+        fingerprint: Twelve digits that differ between two models; behind a URL what the server calls its model.
+        shown: What to show of a URL: no password.
     """
 
     word: str
     folder: Path | None
     checkpoint: Path | None
     fingerprint: str
+    shown: str = ""
 
     @property
     def name(self) -> str:
         """What to show."""
         if self.folder is None:
-            return self.word
+            return f"{self.fingerprint} at {self.shown}"
         name = self.folder.resolve().name
         return name if self.checkpoint is None else f"{name}/{self.checkpoint.name}"
 
 
-def find_model(word: str) -> Model:
-    """Finds what a word names, and looks at its files; nothing large is loaded.
+def find_model(word: str, *, served_model: str | None = None, api_key: str | None = None) -> Model:
+    """Finds what a word names, and looks at its files, or asks the server what it serves; nothing large is loaded.
 
     Args:
         word: A folder that `cxr export` wrote, a run directory or one of its checkpoints, the folder or hub name of a
             vision-language model, or a URL.
+        served_model: Which of a server's models; None takes the only one.
+        api_key: What a server asks for; None takes CXR_API_KEY.
 
     Raises:
         NotAnExportError: It is none of these, or is not complete.
+        ServerError: There is no such server.
     """
     if is_url(word):
-        return Model(word, None, None, "")
+        from cxr_lightning.serve.remote import Remote
+
+        remote = Remote(word, model=served_model, api_key=api_key)
+        remote.close()
+        return Model(word, None, None, remote.name, remote.shown)
     path = Path(word)
     if (path / "run.json").is_file() or path.parent.name == "checkpoints":
         run = open_run(path)
@@ -95,7 +104,7 @@ def load(model: Model, device: str | None = None) -> Any:
 def _from_hub(word: str) -> Path:
     """Returns the folder of a model of the hub, fetched if it is not on this machine yet."""
     parts = word.split("/")
-    if len(parts) != 2 or not all(parts) or word.startswith((".", "~")):
+    if len(parts) != 2 or not all(parts) or word.startswith((".", "~")) or Path(parts[0]).exists():
         raise NotAnExportError(
             f"{word}: there is no such folder. Remedy: name an export, a run, a model as ORGANISATION/NAME, or a URL."
         )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cxr_lightning.checkpoint.studies import NAME, Studies, read_studies
+from cxr_lightning.checkpoint.studies import NAME, Studies, StudiesError, read_studies, studies_of
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.shards.looks import NOTHING, look_of
 
@@ -48,33 +48,44 @@ class Memory:
         return asdict(self)
 
     @property
+    def scored(self) -> int:
+        """How many studies are scored though the model learned from them."""
+        return self.by_key + self.by_look - self.left_out
+
+    @property
     def told(self) -> str:
         """What a reader of scores has to know of it; empty where all is well."""
         if not self.known:
             return "Nothing says which studies this model learned from; it may have seen these."
-        scored = self.by_key + self.by_look - self.left_out
-        if scored:
-            return f"{scored} of these studies were trained on: it is memory that is scored, not skill."
+        if self.scored:
+            return f"{self.scored} of these studies were trained on: it is memory that is scored, not skill."
         return f"{self.left_out} studies that it was trained on are left out." if self.left_out else ""
 
 
-def settle(cases: Sequence[Case], folder: Path | None, seen: Seen) -> tuple[list[Case], Memory]:
+def settle(
+    cases: Sequence[Case], folder: Path | None, seen: Seen, learned_by: Path | None = None
+) -> tuple[list[Case], Memory]:
     """Deals with studies that a model learned from.
 
     Args:
         cases: The studies that are asked for.
         folder: The model's folder, or its run's; None where there is none.
         seen: What becomes of them.
+        learned_by: An export or run whose studies count, too.
 
     Returns:
         The studies that are scored, and what was found.
 
     Raises:
         TrainedOnError: Some were learned from, and that is refused, or nothing else is left.
+        StudiesError: `learned_by` has no list of them.
     """
-    trained = None if folder is None else read_studies(folder)
-    if trained is None:
+    lists = [] if folder is None else [read_studies(folder)]
+    lists += [] if learned_by is None else [_required(learned_by)]
+    known = [each.rows for each in lists if each is not None]
+    if not known:
         return list(cases), Memory(known=False)
+    trained = studies_of(known)
     by_key, by_look = _studies(cases).among(trained)
     again = by_key | by_look
     counts = {"learned": len(trained), "by_key": int(by_key.sum()), "by_look": int((by_look & ~by_key).sum())}
@@ -83,7 +94,19 @@ def settle(cases: Sequence[Case], folder: Path | None, seen: Seen) -> tuple[list
     if seen == "leave_out" and not again.all():
         left = [case for case, gone in zip(cases, again, strict=True) if not gone]
         return left, Memory(known=True, left_out=int(again.sum()), **counts)
-    raise TrainedOnError(_refused(len(cases), int(again.sum()), Memory(known=True, **counts), folder))
+    raise TrainedOnError(_refused(len(cases), int(again.sum()), Memory(known=True, **counts), learned_by or folder))
+
+
+def _required(learned_by: Path) -> Studies:
+    """Reads the list of an export, a run, or a checkpoint of one."""
+    folder = learned_by.parent.parent if learned_by.parent.name == "checkpoints" else learned_by
+    found = read_studies(folder)
+    if found is None:
+        raise StudiesError(
+            f"--learned_by {learned_by}: there is no {NAME}, so nothing says what it learned from. Remedy: name an "
+            "export or a run that has one; those of earlier versions have none."
+        )
+    return found
 
 
 def _refused(asked: int, again: int, memory: Memory, folder: Path | None) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr_lightning.evaluation.metrics import VARIANTS, score_in
+from cxr_lightning.evaluation.page.words import say, say_span
 from cxr_lightning.scoring.registry import SCORERS
 
 _WORDS = {"own": "own image", "swapped": "another patient's", "blank": "blank image", "commonest": "commonest report"}
@@ -35,12 +36,12 @@ def print_summary(metrics: Mapping[str, Any], out: Path, *, carded: bool) -> Non
     for scorer in SCORERS:
         if scorer.name in _SHOWN:
             scores = [score_in(metrics, scorer.name + ending) for ending in VARIANTS.values()]
-            cells = [f"{each.value:.2f}\n[dim]{each.low:.2f} to {each.high:.2f}[/dim]" for each in scores]
+            cells = [f"{say(each.value)}\n[dim]{say_span(each.low, each.high) or '–'}[/dim]" for each in scores]
             table.add_row(scorer.title, *cells)
     console.print(table)
-    console.print(metrics["verdict"], highlight=False)
+    console.print(metrics["verdict"], highlight=False, markup=False)
     for remark in metrics["health"]["remarks"]:
         console.print(f"[yellow]![/yellow] {escape(remark)}", highlight=False)
-    console.print(f"All scores, answers and a page to look at: {out}", highlight=False, soft_wrap=True)
+    console.print(f"All scores, answers and a page to look at: {out}", highlight=False, markup=False, soft_wrap=True)
     if carded:
         console.print("The scores stand in the model's card, too (README.md).")

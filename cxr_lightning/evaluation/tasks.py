@@ -71,7 +71,7 @@ class Answer:
         condition: Which image it was shown.
         text: The answer, without special tokens.
         shown: Key of the study whose images were shown.
-        finish: Why it ended; None where a server does not say.
+        finish: Why it ended; "refused" where a server did not answer, None where it does not say.
         tokens: How many tokens it took; None where a server does not say.
         likelihood: How likely the model finds the reference beside this image; None where a server was asked.
     """
@@ -80,7 +80,7 @@ class Answer:
     condition: Condition
     text: str
     shown: str
-    finish: Finish | None = None
+    finish: Finish | Literal["refused"] | None = None
     tokens: int | None = None
     likelihood: Likelihood | None = None
 

@@ -245,7 +245,7 @@ def _read_record(path: str) -> IndexRecord:
         if not error.missing:
             raise
         raise ShardError(
-            f"{path}: no such file; shards without an index cannot be trained on. Make them by: "
+            f"{path}: no such file; shards without an index cannot be read. Make them by: "
             "cxr pack; for tars that are there: cxr index"
         ) from None
     except ValueError as error:

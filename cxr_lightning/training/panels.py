@@ -93,8 +93,8 @@ class Panels(pl.Callback):
         mine = range(trainer.global_rank, len(tasks), ranks)
         texts: list[tuple[int, str]] = []
         for batch in range(ceil(ceil(len(tasks) / ranks) / _AT_ONCE)):
-            # A rank without a question left answers the first, unread: it may not stay away while others generate.
-            numbers = mine[batch * _AT_ONCE : (batch + 1) * _AT_ONCE] or range(1)
+            own = mine[batch * _AT_ONCE : (batch + 1) * _AT_ONCE]
+            numbers = own or range(1)  # a rank without a question may not stay away while others generate
             written = generate(
                 pl_module.model,
                 pl_module.processor,
@@ -103,7 +103,7 @@ class Panels(pl.Callback):
                 max_new_tokens=self.max_new_tokens,
                 synced_ranks=ranks > 1,
             )
-            texts += zip(numbers, written, strict=True)
+            texts += zip(own, written, strict=False)  # what such a rank wrote is not read
         everyones = dict(pair for pairs in gather(texts) for pair in pairs)
         return [everyones[number] for number in range(len(tasks))]
 

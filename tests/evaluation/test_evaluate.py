@@ -8,9 +8,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from cxr_lightning.checkpoint.studies import trained_on, write_studies
-from cxr_lightning.evaluation.asking import Manner, WorkerError, answerer, ask
+from cxr_lightning.evaluation.asking import Manner, RefusesError, WorkerError, answerer, ask
 from cxr_lightning.evaluation.cases import NoCaseError, commonest, read_cases, training_references
 from cxr_lightning.evaluation.evaluate import evaluate
+from cxr_lightning.evaluation.journal import OtherAnswersError
 from cxr_lightning.evaluation.opening import find_model
 from cxr_lightning.evaluation.refusal import TrainedOnError
 from cxr_lightning.evaluation.tasks import CONDITIONS, Task, plan_tasks
@@ -108,12 +109,12 @@ def test_evaluate_writes_answers_numbers_and_page(shards: Path, model: Path, tmp
     assert metrics["studies"] == 12
     for key in DEMO_KEYS:
         low, high = metrics["intervals"][key]
-        assert 0.0 <= low <= metrics[key] <= high <= 1.0
+        assert low is None or 0.0 <= low <= metrics[key] <= high <= 1.0
     rows = [json.loads(line) for line in (out / "predictions.jsonl").open()]
     assert len(rows) == 36
     assert {row["condition"] for row in rows} == set(CONDITIONS)
     written = {"index.html", "metrics.json", "predictions.jsonl", "rexrank.json", "evaluation.json"}
-    assert {path.name for path in out.iterdir()} == written
+    assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == written
     assert "stage1" in (out / "index.html").read_text()
 
 
@@ -122,7 +123,11 @@ def test_the_scores_are_written_into_the_models_card(shards: Path, model: Path, 
     shutil.copytree(model, folder)
     evaluate(str(folder), shards, out=tmp_path / "one", workers=1, limit=3, max_new_tokens=2, draws=20)
     assert not (folder / "README.md").exists(), "a model of others gets no card"
-    (folder / "README.md").write_text("# Mine\n\n## Evaluation\n\nNone yet.\n\n## Licences\n\nKept.\n")
+    own = "# Mine\n\n## Evaluation\n\nNone yet.\n\n## Licences\n\nKept.\n"
+    (folder / "README.md").write_text(own)
+    evaluate(str(folder), shards, out=tmp_path / "theirs", workers=1, limit=3, max_new_tokens=2, draws=20)
+    assert (folder / "README.md").read_text() == own, "a card that others wrote is theirs"
+    (folder / "provenance.json").write_text('{"data": {}}')
     for limit in (3, 4):
         evaluate(str(folder), shards, out=tmp_path / f"out{limit}", workers=1, limit=limit, max_new_tokens=2, draws=20)
     card = (folder / "README.md").read_text()
@@ -133,6 +138,8 @@ def test_the_scores_are_written_into_the_models_card(shards: Path, model: Path, 
     assert "ROUGE-L" in card
     assert found["verdict"] in card
     assert "it may have seen these" in found["verdict"]
+    evaluate(str(folder), shards, out=tmp_path / "few", workers=1, limit=2, max_new_tokens=2, draws=20)
+    assert (folder / "README.md").read_text() == card, "the scores of more studies stay"
 
 
 def test_command_line_parses(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,6 +150,41 @@ def test_command_line_parses(shards: Path, tmp_path: Path, capsys: pytest.Captur
     shown = capsys.readouterr().out
     assert "--max_new_tokens" in shown
     assert "Score a model" in shown
+
+
+def test_what_cannot_be_is_told_before_anything_is_asked(
+    shards: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cxr_lightning.cli import run
+
+    for options, told in (
+        ({"seed": -1}, "--seed -1"),
+        ({"device": "cuda:7"}, "--device cuda:7: torch cannot compute there"),
+        ({"learned_by": tmp_path / "absent"}, r"studies\.npy"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            evaluate(str(model), shards, out=tmp_path / "out", **options)
+    with pytest.raises(ValueError, match=r"films.*--may_leave_site"):
+        evaluate("http://8.8.8.8:8000", shards, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert run(["evaluate", "judgee", "x"]) == 2
+    assert "Did you mean evaluate judge?" in capsys.readouterr().err
+
+
+def test_a_servers_oddities_end_nothing(shards: Path, tmp_path: Path) -> None:
+    with open_desk() as desk:
+        desk.statuses = [400]
+        evaluate(desk.url, shards, out=tmp_path / "out", limit=4, draws=20)
+        desk.models = ["another"]
+        with pytest.raises(OtherAnswersError, match="another at"):
+            evaluate(desk.url, shards, out=tmp_path / "out", limit=4, draws=20)
+        desk.statuses = [400] * 20
+        with pytest.raises(RefusesError, match=r"has refused 4 of 12 questions.*What was answered is kept"):
+            evaluate(desk.url, shards, out=tmp_path / "all", limit=4, draws=20)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").open()]
+    assert [row["finish"] for row in rows].count("refused") == 1
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["health"]["remarks"][0].startswith("The server refused 1 questions")
 
 
 def test_wrong_folders_are_named(shards: Path, model: Path, tmp_path: Path) -> None:
