@@ -194,7 +194,6 @@ def speeds(texts: Sequence[str], rounds: int) -> dict[str, list[float]]:
 def measure(archive: Path, rounds: int) -> dict[str, Any]:
     """Measures everything."""
     reports = list(read(archive))
-    normal = [each for each in reports if each.terms == (("normal",),) and each.half == HELD_OUT]
     halves = {half: [each for each in reports if each.half == half] for half in (HELD_OUT, TUNED)}
     names = [name for name in OBSERVATIONS if name != NO_FINDING]
     return {
@@ -204,7 +203,25 @@ def measure(archive: Path, rounds: int) -> dict[str, Any]:
             for half, some in halves.items()
         },
         "located": {half: agreement(some, located_of, located_in, LABELS) for half, some in halves.items()},
-        "normal": [sum(NO_FINDING in observe(each.text).stated for each in normal), len(normal)],
+        "normal": normals([each for each in reports if each.half == HELD_OUT]),
+    }
+
+
+def normals(reports: Sequence[Report]) -> dict[str, int]:
+    """Counts what is coded as normal and nothing else, what reads as No Finding, and what else that is coded as."""
+    coded = [each.terms == (("normal",),) for each in reports]
+    read = [NO_FINDING in observe(each.text).stated for each in reports]
+    ours = [bool(observations_of(each.terms)) for each in reports]
+    return {
+        "coded": sum(coded),
+        "read": sum(read),
+        "both": sum(one and other for one, other in zip(coded, read, strict=True)),
+        "other": sum(not one and other for one, other in zip(coded, read, strict=True)),
+        "ours": sum(one and other for one, other in zip(ours, read, strict=True)),
+        "devices": sum(
+            there and observations_of(each.terms) == {"Support Devices"}
+            for there, each in zip(read, reports, strict=True)
+        ),
     }
 
 
@@ -230,7 +247,10 @@ def show(found: dict[str, Any]) -> None:
         for half, each in found[name].items():
             span = f"{each['micro_f1']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
             console.print(f"{name}, {half}: micro-F1 {span} of {each['reports']} reports")
-    console.print("coded normal and read as No Finding, held out: {} of {}".format(*found["normal"]))
+    told = (
+        "No Finding, held out: read in {both} of the {coded} coded normal, and in {read} of all; of these {other} are"
+    )
+    console.print((told + " coded with something else, {ours} of them with one of the 13").format(**found["normal"]))
 
 
 def main() -> None:

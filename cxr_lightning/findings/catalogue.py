@@ -60,15 +60,15 @@ def _enlarged(what: str) -> str:
         rf"enlarge(?:d|ment of)(?: the)? {what}"
         rf"|{what} (?:\w+ )?(?:{_IS} )(?:(?!normal|within|clear)\w+ ){{0,4}}?(?:enlarged|increased in size|increased"
         r"|large\b)"
-        rf"|{what} (?:\w+ly )*enlarge(?:d|ment)"
+        rf"|{what} ?:? (?:\w+ly )*enlarge(?:d|ment)"
     )
 
 
 def _called(what: str, how: str) -> str:
     """A silhouette and what follows it; "heart size, mediastinal contours and vessels are normal" is said of each."""
     return (
-        rf"{what}(?=(?:(?:,? and|,)? (?:the )?{_ANATOMY})*,? (?:(?:{_IS}|both|also|again|all|overall|at|of|the|in|near"
-        rf"|stable|and|grossly|size|within|otherwise|likely|probably|which) ){{0,5}}{how}\b)"
+        rf"{what}(?= ?:?(?:(?:,? and|,)? (?:the )?{_ANATOMY})*,? (?:(?:{_IS}|both|also|again|all|overall|at|of|the|in"
+        rf"|near|stable|and|grossly|size|within|otherwise|likely|probably|which) ){{0,5}}{how}\b)"
     )
 
 

@@ -33,6 +33,7 @@ _DEGREE = (
     r"(?:significant |interval |appreciable |substantial |major |short |definite |clear |real |further "
     r"|evidence of |signs? of )*"
 )
+_COURSE = r"(?:changes?|increase|decrease|difference|worsening|improvement|progression|resolution|clearing)"
 _MANNER = r"(?:significantly |appreciably |substantially |much |greatly |definitely |clearly |well |convincingly )*"
 _SEEN = (
     r"(?:seen|identified|present|evident|visuali[sz]ed|appreciated|detected|demonstrated|observed|noted|apparent"
@@ -57,10 +58,9 @@ _NONE_SHOWS = (
 
 # Order matters: what only looks like negation is eaten first, and doubt ("cannot exclude") before the "not" in it.
 _BEFORE = re.compile(
-    rf"\b(?:(?P<pseudo>(?:no|without|{_SHOWS_NOT}) {_DEGREE}(?:changes?|increase|decrease|difference|worsening"
-    r"|improvement|progression|resolution|clearing)\b(?: (?:in|of|to))?"
+    rf"\b(?:(?P<pseudo>(?:no|without|{_SHOWS_NOT}) {_DEGREE}{_COURSE}\b(?: (?:in|of|to))?"
     rf"|not {_MANNER}(?:changed|increased|decreased|worsened|improved|progressed)|not only"
-    r"|no doubt"
+    r"|no doubt|less likely than"
     r"|(?:has|have|had|is|are|was|were)(?: \w+){0,2} (?:resolved|removed|cleared)"
     # A value, not a cue: "Effusion: no, oedema: yes".
     r"|(?:no|absent|negative|removed|resolved)(?= ?[,:}]))"
@@ -81,7 +81,8 @@ _BEFORE = re.compile(
     r"|unlikely|less likely|rather than|instead of))\b"
 )
 _NOT_BEFORE = (
-    r"(?! (?:\w+ )?(?:on|in|at|from|by) (?:\w+ ){0,2}?(?:prior|previous|earlier|old|older|last|comparison|preceding)\b)"
+    r"(?! (?:\w+ )?(?:on|in|at|from|by) (?:\w+ ){0,2}?(?:prior|previous|earlier|old|older|last|comparison|preceding)\b"
+    r"| (?:previously|before|earlier)\b)"
 )
 """What was not seen on the film before is what is new on this one."""
 _AFTER = re.compile(
@@ -100,7 +101,8 @@ _AFTER = re.compile(
     r"|(?:felt |considered |thought |much |far )*(?:unlikely|less likely|not likely))\b"
     r"|\b(?:is|are|appears?|remains?) (?:with)?in (?:the )?(?:normal (?:limits|range)"
     r"|limits of normal)\b"
-    r"|^ ?[:=] ?(?:none|no|absent|negative|false|nil)\b"
+    rf"|^ ?[:=] ?(?:none|no(?! {_DEGREE}{_COURSE})"
+    r"|absent|negative|false|nil)\b"
     r"|^ ?[:=,]? ?(?:none|nil|no|absent|negative|false|n|0)(?= ?(?:$|[,;:)}!?]|\.(?!\d))))"
 )
 _CLOSED = re.compile(
@@ -110,7 +112,8 @@ _CLOSED = re.compile(
 )
 _OTHER_SUBJECT = (
     r"(?:right|left|bilateral(?:ly)?|both|bi ?(?:basilar|basal|apical)|retrocardiac|hearts?|cardiac silhouette|lungs?"
-    r"|endotracheal|et tube|ett|ng|nasogastric|enteric|feeding tube|chest tube|tracheostomy|central (?:venous )?line"
+    r"|old|healed|healing|chronic|endotracheal|et tube|ett|ng|nasogastric|enteric|feeding tube|chest tube"
+    r"|tracheostomy|central (?:venous )?line"
     r"|picc|port|pacemaker|icd|swan|status post)"
 )
 """Words that begin a new finding after a comma alone; an "or" further on still makes a list of both."""

@@ -81,10 +81,14 @@ CASES: list[Reading] = [
     ("Edema has resolved and effusions persist.", {EFFUSION}, {EDEMA}, set()),
     ("No evidence of change of the left effusion.", {EFFUSION}, set(), set()),
     ("Effusion seen on the prior study is no longer seen.", set(), {EFFUSION}, set()),
+    ("The effusion was not present previously.", {EFFUSION}, set(), set()),
+    ("Effusion: no significant change.", {EFFUSION}, set(), set()),
+    ("No acute abnormality, old right rib fracture.", {"Fracture"}, set(), set()),
     # What is weighed against what.
     ("Bibasilar opacities, favor atelectasis over pneumonia.", {OPACITY, ATELECTASIS}, {PNEUMONIA}, set()),
     ("Opacity more likely atelectasis than pneumonia.", {OPACITY, ATELECTASIS}, {PNEUMONIA}, set()),
     ("Opacity is atelectasis, pneumonia less likely.", {OPACITY, ATELECTASIS}, {PNEUMONIA}, set()),
+    ("Pneumonia is less likely than atelectasis.", {ATELECTASIS}, {PNEUMONIA}, set()),
     ("Effusions, if present, are small.", set(), set(), {EFFUSION}),
     ("Pneumonia is unlikely but cannot be excluded.", set(), set(), {PNEUMONIA}),
     # The heart.
@@ -92,6 +96,9 @@ CASES: list[Reading] = [
     ("Heart not significantly enlarged.", set(), {HEART}, set()),
     ("The heart isn't enlarged.", set(), {HEART}, set()),
     ("The heart is normal to mildly enlarged.", set(), set(), {HEART}),
+    ("Lungs: clear. Heart: enlarged.", {HEART}, set(), set()),
+    ("**Heart size:** Normal.", set(), {HEART}, set()),
+    ("| Heart | Mildly enlarged |", {HEART}, set(), set()),
     # Sections that are not about the image, and history in a sentence.
     ("HISTORY: Pneumonia.\nFINDINGS: The lungs are clear.", set(), set(), set()),
     ("HISTORY: Pneumonia. FINDINGS: The lungs are clear.", set(), set(), set()),
