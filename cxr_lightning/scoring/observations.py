@@ -195,7 +195,7 @@ SCORERS = (
     ),
     Scorer(
         "normal_specificity",
-        "Specificity on normals",
+        "Specificity where none of the 13 is there",
         "share of references without a finding whose answer states and suspects none either",
         "observations",
         _normals,
