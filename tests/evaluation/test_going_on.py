@@ -69,7 +69,8 @@ def test_ranks_share_the_work(model, shards, undisturbed, tmp_path):
     told = [rank.communicate()[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], told
     assert predictions(tmp_path / "out") == predictions(undisturbed)
-    assert "A page" not in told[1]
+    assert "a page to look at" in told[0]
+    assert "a page to look at" not in told[1]
 
 
 def test_what_is_finished_is_scored_again_without_asking(model, shards, undisturbed, tmp_path):
