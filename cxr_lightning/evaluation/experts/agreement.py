@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from cxr_lightning.evaluation.experts.answers import Judgement
 from cxr_lightning.evaluation.experts.rubric import ERRORS
-from cxr_lightning.evaluation.experts.summary import score_json
 from cxr_lightning.scoring.bootstrap import ScoreOf, interval
 from cxr_lightning.scoring.kappa import cohen, fleiss, many_rows, pair_rows
 
@@ -61,10 +60,10 @@ def agreement(judgements: Sequence[Judgement], *, draws: int, seed: int) -> dict
     for name, category_of in yes_or_no.items():
         rows, score_of = _yes_or_no(reports, readers, category_of)
         kappa = interval(rows, score_of, **options)
-        result[name] = {**score_json(kappa), "same": _same(reports, category_of, 0)}
+        result[name] = {**kappa.to_json(), "same": _same(reports, category_of, 0)}
     scores = interval(_pairs(reports, readers, _level, _LEVELS), _mean_of_pairs, **options)
     near = _same(reports, _level, 1)
-    result["score"] = {**score_json(scores), "same": _same(reports, _level, 0), "within_one": near}
+    result["score"] = {**scores.to_json(), "same": _same(reports, _level, 0), "within_one": near}
     return result
 
 

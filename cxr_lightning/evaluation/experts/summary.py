@@ -74,7 +74,7 @@ def differences(
             one, two = (_rows([pair[side] for pair in both], studies, value_of) for side in (0, 1))
             gap = paired_difference(one, two, ratio_of_sums, patients=patients, draws=draws, seed=seed)
             chance = permutation_test(one, two, ratio_of_sums, patients=patients, draws=10 * draws, seed=seed)
-            row = {"first": first, "second": second, "measure": measure, **score_json(gap)}
+            row = {"first": first, "second": second, "measure": measure, **gap.to_json()}
             of_measure.append({**row, "p": chance.p, "exact": chance.exact})
         for row, corrected in zip(of_measure, holm([row["p"] for row in of_measure]), strict=True):
             rows.append({**row, "p_holm": float(corrected)})
@@ -95,16 +95,6 @@ def by_label(judgements: Sequence[Judgement]) -> dict[str, dict[str, float]]:
     return {label: {"score": float(np.mean(of)), "judgements": len(of)} for label, of in scores.items()}
 
 
-def score_json(score: Score) -> dict[str, float | int | None]:
-    """Writes a score as JSON has it, where no number is no number.
-
-    Args:
-        score: The score.
-    """
-    ends = {"value": score.value, "low": score.low, "high": score.high}
-    return {**{name: float(end) if np.isfinite(end) else None for name, end in ends.items()}, "n": score.n}
-
-
 def _system(judgements: Sequence[Judgement], draws: int, seed: int) -> dict[str, Any]:
     patient = {each.study: each.patient for each in judgements}
     studies = sorted(patient)
@@ -115,30 +105,18 @@ def _system(judgements: Sequence[Judgement], draws: int, seed: int) -> dict[str,
         return interval(rows, ratio_of_sums, patients=patients, draws=draws, seed=seed)
 
     def share(value_of: ValueOf) -> dict[str, Any]:
-        return score_json(_never_or_always(mean(value_of), len(set(patients))))
+        return mean(value_of).exact(len(set(patients))).to_json()
 
     return {
         "studies": len(studies),
         "patients": len(set(patients)),
         "judgements": len(judgements),
-        "score": score_json(mean(lambda each: each.score)),
+        "score": mean(lambda each: each.score).to_json(),
         "accurate": share(lambda each: each.accurate),
         "errors": {error.name: share(lambda each, name=error.name: name in each.errors) for error in ERRORS},  # type: ignore[misc]
         "scores": {str(score): sum(each.score == score for each in judgements) for score in SCORES},
         "seconds_median": median(each.seconds for each in judgements),
     }
-
-
-def _never_or_always(score: Score, patients: int) -> Score:
-    """Widens the interval of a share of 0 or 1, from which every draw draws the same.
-
-    Exact (Clopper and Pearson 1934), as if each patient were asked once: never in 13 patients may be 1 in 4.
-    """
-    if score.value not in (0.0, 1.0):
-        return score
-    room = 1 - 0.025 ** (1 / patients)
-    low, high = (0.0, room) if score.value == 0 else (1 - room, 1.0)
-    return Score(score.value, low, high, score.n)
 
 
 def _rows(judgements: Sequence[Judgement], studies: Sequence[str], value_of: ValueOf) -> NDArray[np.float64]:

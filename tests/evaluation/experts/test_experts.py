@@ -54,6 +54,9 @@ def test_two_readers(made, key_file, tmp_path, capsys):
     rows = found["systems"]
     assert {name: row["score"]["value"] for name, row in rows.items()} == {QUOKKA: 1.0, WOMBAT: 3.5, RADIOLOGIST: 5.0}
     assert {name: row["judgements"] for name, row in rows.items()} == dict.fromkeys(rows, 12)  # repeats are left out
+    assert rows[RADIOLOGIST]["score"]["low"] is rows[RADIOLOGIST]["score"]["high"] is None, "all 5, which says little"
+    patients = rows[RADIOLOGIST]["patients"]
+    assert rows[RADIOLOGIST]["accurate"]["low"] == pytest.approx(0.025 ** (1 / patients))
     assert rows[WOMBAT]["accurate"]["value"] == 0.5
     assert rows[WOMBAT]["errors"]["missed"]["value"] == 0.5
     assert rows[WOMBAT]["scores"] == {"1": 0, "2": 0, "3": 6, "4": 6, "5": 0}
@@ -66,6 +69,9 @@ def test_two_readers(made, key_file, tmp_path, capsys):
     assert found["repeats"]["AB"]["score"] == 1.0
     gap = next(row for row in found["differences"] if (row["first"], row["second"]) == (QUOKKA, WOMBAT))
     assert (gap["measure"], gap["value"]) == ("score", -2.5)
+    page = (tmp_path / "out" / "experts.html").read_text()
+    assert "<b>5.00</b><small>–</small>" in page
+    assert "None" not in page
     said = " ".join(capsys.readouterr().out.split())
     assert "Cohen's kappa of accuracy 0.40" in said
     assert "are finished" not in said
