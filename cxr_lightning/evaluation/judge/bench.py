@@ -13,7 +13,7 @@ from typing import Protocol
 
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.answers import READERS, Verdict
-from cxr_lightning.evaluation.judge.cost import Purse, counted
+from cxr_lightning.evaluation.judge.cost import Purse, counted, most_tokens
 from cxr_lightning.evaluation.judge.journal import Journal, Line
 from cxr_lightning.evaluation.judge.questions import Question
 from cxr_lightning.evaluation.judge.trouble import JudgeError
@@ -72,10 +72,11 @@ class Bench:
         yield from ahead(one, questions, workers=concurrency, window=2 * concurrency)
 
     def _one(self, question: Question, most: float) -> None:
-        self._purse.require_some()
-        begun, record = time.monotonic(), self._record(question)
+        record = self._record(question)
         try:
-            replies, verdict = self._heard(question)
+            with self._purse.holding(*most_tokens(question.prompt, self._max_tokens)):
+                begun = time.monotonic()
+                replies, verdict = self._heard(question)
         except RefusedError as error:
             self._journal.add({**record, "error": str(error)})
             self._count_refusal(error, most)

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.bench import Bench
-from cxr_lightning.evaluation.judge.cost import Prices, Purse, estimate, require_budget
+from cxr_lightning.evaluation.judge.cost import Prices, Purse, estimate, require_budget, require_price
 from cxr_lightning.evaluation.judge.journal import Journal
 from cxr_lightning.evaluation.judge.material import read_material
 from cxr_lightning.evaluation.judge.outcomes import outcomes
@@ -27,7 +27,9 @@ from cxr_lightning.evaluation.judge.page import write_page
 from cxr_lightning.evaluation.judge.questions import Plan, Question, plan_questions
 from cxr_lightning.evaluation.judge.report import report
 from cxr_lightning.evaluation.judge.shares import Draws
+from cxr_lightning.evaluation.judge.tally import PARTS
 from cxr_lightning.evaluation.judge.trouble import JudgeError
+from cxr_lightning.evaluation.page.words import say_share
 from cxr_lightning.serve.address import require_on_site
 from cxr_lightning.serve.remote import Remote
 from cxr_lightning.serve.trouble import ServerError
@@ -95,6 +97,7 @@ def judge_reports(
     _require(studies=studies, concurrency=concurrency, max_tokens=max_tokens, draws=draws)
     _require_shares(again=again, price_in=price_in, price_out=price_out, budget=budget or 0.0)
     folders, prices = [Path(each) for each in outs], Prices(price_in, price_out)
+    require_price(prices, budget)
     out = _place(folders, out)
     material = read_material(folders, studies=studies, seed=seed)
     require_on_site(endpoint, allowed=may_leave_site, what="report text")
@@ -178,16 +181,12 @@ def _print(told: dict[str, Any], out: Path) -> None:
     for name in ("report", "against", "won", "tied", "undecided", "lost"):
         table.add_column(name, justify="left" if name in ("report", "against") else "right")
     for row in told["duels"]:
-        shares = ("-" if row[name] is None else _share(row[name]) for name in ("won", "tied", "undecided", "lost"))
+        shares = ("–" if row[name] is None else say_share(row[name]).replace(" (", "\n(") for name in PARTS)
         table.add_row(row["left"], row["right"], *shares)
     console.print(table)
     console.print(told["verdict"], highlight=False)
     console.print(f"Verdicts, numbers and a page to look at: {out}", soft_wrap=True)
     sys.stdout.flush()
-
-
-def _share(score: dict[str, Any]) -> str:
-    return f"{100 * score['value']:.0f} %\n[dim]{100 * score['low']:.0f} to {100 * score['high']:.0f}[/dim]"
 
 
 def _require(**counts: int) -> None:

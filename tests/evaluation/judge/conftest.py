@@ -38,7 +38,7 @@ class Desk(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Clerk)
         self.opinion, self.lock = opinion, threading.Lock()
         self.asked, self.answered, self.statuses = list[dict](), list[tuple[str, int]](), list[int]()
-        self.slow, self.prompt_tokens = 0.0, 200
+        self.slow, self.prompt_tokens, self.completion_tokens = 0.0, 200, 8
 
     @property
     def url(self) -> str:
@@ -65,7 +65,7 @@ class Clerk(BaseHTTPRequestHandler):
         else:
             prompt = body["messages"][0]["content"]
             text = desk.opinion(dict(_REPORT.findall(prompt)), number)
-            self.say(200, answer(text, desk.prompt_tokens))
+            self.say(200, answer(text, desk.prompt_tokens, desk.completion_tokens))
             with desk.lock:
                 desk.answered.append((prompt, body["seed"]))
 
@@ -82,12 +82,12 @@ class Clerk(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-def answer(text: str, prompt_tokens: int) -> dict:
+def answer(text: str, prompt_tokens: int, completion_tokens: int) -> dict:
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
     return {
         "object": "chat.completion",
         "choices": [choice],
-        "usage": {"completion_tokens": 8, "prompt_tokens": prompt_tokens},
+        "usage": {"completion_tokens": completion_tokens, "prompt_tokens": prompt_tokens},
     }
 
 
@@ -150,9 +150,9 @@ def write_predictions(
         }
         for condition, said in others.items():
             row = {
-                "key": f"s{number:03}", "patient": f"p{number // together:03}", "views": ["frontal"], "condition": condition,
-                "image_of": f"s{number:03}", "prompt": "Describe.", "answer": said, "reference": text, "stated": [],
-                "truth": truth, "finish": "stop", "tokens": 9, "likelihood": None,
+                "key": f"s{number:03}", "patient": f"p{number // together:03}", "views": ["frontal"], "answer": said,
+                "image_of": f"s{number:03}", "condition": condition, "prompt": "Describe.", "reference": text,
+                "stated": [], "truth": truth, "finish": "stop", "tokens": 9, "likelihood": None,
             }  # fmt: skip
             lines.append(json.dumps(row))
     out.mkdir(parents=True, exist_ok=True)

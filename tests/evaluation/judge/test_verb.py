@@ -19,7 +19,7 @@ from .conftest import better, chance, fair, first, longer, open_desk, write_pred
 def judged(opinion, *outs, **options):
     """Returns judge.json and the server."""
     with open_desk(opinion) as desk:
-        judge_reports(*map(str, outs), endpoint=desk.url, **{"studies": 24, "concurrency": 4, "draws": 200} | options)
+        judge_reports(*map(str, outs), endpoint=desk.url, **{"studies": 28, "concurrency": 4, "draws": 200} | options)
     return json.loads((options.get("out") or outs[0]).joinpath("judge.json").read_text()), desk
 
 
@@ -143,27 +143,6 @@ def test_report_text_stays_on_site(out):
         judge_reports(str(out), endpoint="http://8.8.8.8:9/v1")
 
 
-def test_what_costs_money_is_confirmed_first(out):
-    with open_desk(fair) as desk:
-        priced = {"endpoint": desk.url, "studies": 4, "price_in": 1000.0, "price_out": 1000.0, "draws": 50}
-        with pytest.raises(JudgeError, match=r"would cost about \d+\.\d\d.*Remedy: confirm by --budget \d"):
-            judge_reports(str(out), **priced)
-        assert desk.asked == []
-        judge_reports(str(out), **priced, budget=1000.0)
-        assert json.loads((out / "judge.json").read_text())["cost"]["cost"] == pytest.approx(0.208 * len(desk.asked))
-
-
-def test_a_budget_is_held(tmp_path):
-    out = write_predictions(tmp_path / "evaluated", studies=8)
-    with open_desk(fair) as desk:
-        desk.prompt_tokens = 2000  # more than its letters let expect
-        with pytest.raises(JudgeError, match=r"budget of 12\.00 is spent"):
-            judge_reports(
-                str(out), endpoint=desk.url, studies=4, rubric=False, price_in=1000.0, budget=12.0, concurrency=1
-            )
-        assert len(desk.asked) == len((out / "verdicts.jsonl").read_text().splitlines()) == 6  # 2.00 each
-
-
 @pytest.mark.quick
 def test_folders_that_do_not_fit_are_told(tmp_path):
     out, empty = write_predictions(tmp_path / "a"), tmp_path / "b"
@@ -200,7 +179,7 @@ def test_the_command_line_is_read(capsys):
 def test_a_judge_that_says_nothing_readable_is_no_judge(out):
     told, _ = judged(lambda reports, number: "Both are fine reports.", out)
     assert told["believed"] == "no"
-    assert all(row["won"] is None and row["unread"] == 24 - row["alike"] for row in told["duels"] if not row["alike"])
+    assert all(row["won"] is None and row["unread"] == 28 - row["alike"] for row in told["duels"] if not row["alike"])
     assert told["grades"][0]["accuracy"]["mean"] is None
     assert "no verdict could be read" in (out / "judge.html").read_text()
 
