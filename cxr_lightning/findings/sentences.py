@@ -95,12 +95,17 @@ def image_part(text: str) -> str:
     at = 0
     while aside is not None:
         kept.append(plain[at : aside.start("line") if aside["line"] else aside.start("inline")])
-        end = _NEXT_SECTION.search(plain, aside.end()) or _FIRST_SENTENCE.search(plain, aside.end())
-        at = end.end() if end else len(plain)
-        # Where a section follows another one, the pattern wants the start of a line.
-        plain, at = "\n" + plain[at:], 0
-        aside = _ASIDES.search(plain)
+        end = _NEXT_SECTION.search(plain, aside.end())
+        # The stop before the next heading stays: without it, one that is left out too would not be known.
+        at = end.start() if end else _past_first_sentence(plain, aside.end())
+        aside = _ASIDES.search(plain, at)
     return "\n\n".join([*kept, plain[at:]])
+
+
+def _past_first_sentence(text: str, start: int) -> int:
+    """Finds where the sentence that begins here ends: as far as a section goes that no heading and no gap ends."""
+    end = _FIRST_SENTENCE.search(text, start)
+    return end.end() if end else len(text)
 
 
 def split_sentences(text: str) -> list[str]:
