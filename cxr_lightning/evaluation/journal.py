@@ -150,6 +150,10 @@ class Journal:
                 raise RanksStalledError(self._told(missing, len(tasks), dead))
             time.sleep(_POLL_SECONDS)
 
+    def finish(self) -> None:
+        """Removes the ranks' answers, now that predictions.jsonl has all; nobody else may write yet."""
+        shutil.rmtree(self.out / FOLDER, ignore_errors=True)
+
     def close(self, *, finished: bool = False) -> None:
         """Lets others write; a second time it does nothing.
 
@@ -160,7 +164,7 @@ class Journal:
         if presence is not None:
             presence.end(done=self._missing is not None and not self._missing)
         if finished:
-            shutil.rmtree(self.out / FOLDER, ignore_errors=True)
+            self.finish()
         elif presence is not None and (self.out / predictions.NAME).is_file():  # a rank that came after the end
             presence.forget()
         self._lock.close()

@@ -66,6 +66,19 @@ def test_nobody_writes_beside_a_process_that_is_alone(tmp_path: Path, other: Ran
 
 
 @pytest.mark.quick
+def test_who_has_all_answers_keeps_others_out_while_it_scores_them(tmp_path: Path):
+    with Journal(tmp_path, SETTINGS, Rank()) as one:
+        answer_share(one)
+        write_predictions(tmp_path, CASES, one.wait(TASKS))
+        one.finish()
+        assert not (tmp_path / "answers").exists()
+        with pytest.raises(OtherAnswersError, match="another evaluation writes"):
+            Journal(tmp_path, SETTINGS, Rank(), overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"evaluation.json", "predictions.jsonl", ".lock"}
+    Journal(tmp_path, SETTINGS, Rank(), overwrite=True).close()
+
+
+@pytest.mark.quick
 def test_overwriting_forgets_all_of_before(tmp_path: Path):
     for name in (*RESULTS, "predictions.jsonl", "evaluation.json"):
         (tmp_path / name).write_text("of before")
