@@ -16,6 +16,7 @@ from cxr_lightning.evaluation.judge.outcomes import Outcome
 from cxr_lightning.evaluation.judge.questions import CORRUPTED, STRANGER, Plan
 from cxr_lightning.evaluation.judge.tally import KINDS, PARTS
 from cxr_lightning.evaluation.judge.trust import CONSISTENT, KNOWS, LENGTH, PLACE, SAME
+from cxr_lightning.evaluation.page.words import say_share
 from cxr_lightning.shards.durable import write_text
 
 NAME = "judge.html"
@@ -96,7 +97,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
+    environment.filters |= {"percent": _percent, "share": say_share}
     html = environment.get_template("page.html").render(
         told=told,
         kinds=[(*_TITLES[kind], rows) for kind in KINDS if (rows := _of_kind(told, kind))],
@@ -135,5 +136,5 @@ def _gauges(trial: Mapping[str, Any]) -> Iterator[Gauge]:
     yield Gauge("Agrees with itself", "the same verdict when asked again", trial["self_agreement"], (SAME, 1))
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f}"
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f}"

@@ -15,6 +15,7 @@ from cxr_lightning.evaluation.judge.shares import Draws
 from cxr_lightning.evaluation.judge.tally import PARTS, tally_duels, tally_grades
 from cxr_lightning.evaluation.judge.trial import tried
 from cxr_lightning.evaluation.judge.trust import believed
+from cxr_lightning.evaluation.page.words import say_span
 
 SCHEMA = 1
 
@@ -76,8 +77,9 @@ def _told(row: Mapping[str, Any]) -> str:
     """Says what became of a pair."""
     parts = ", ".join(f"{name} {100 * row[name]['value']:.0f} %" for name in PARTS)
     points = row["points"]
-    span = f"{points['value']:.2f} ({points['low']:.2f} to {points['high']:.2f}, n = {points['n']})"
-    return f"{row['left']} against {row['right']}: {parts}; points {span}."
+    span = say_span(points["low"], points["high"])
+    told = f"{points['value']:.2f} ({f'{span}, ' if span else ''}n = {points['n']})"
+    return f"{row['left']} against {row['right']}: {parts}; points {told}."
 
 
 def _cost(lines: Sequence[Line], prices: Prices) -> dict[str, float | int]:

@@ -1,21 +1,20 @@
 """Shares and means over duels, with intervals over patients.
 
 Percentile bootstrap, and where all draws say the same, as they do of a share of 0 or 1, the exact bound over patients:
-the bootstrap cannot see what no patient has shown.
+the bootstrap cannot see what no patient has shown. What all patients have alike, other than 0 or 1, has no interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.scoring.bootstrap import Score, ScoreOf, interval, ratio_of_sums
-
-_TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,7 @@ def share(cases: Iterable[tuple[Hashable, bool]], draws: Draws) -> Score | None:
     """
     listed = list(cases)
     score = mean(((patient, float(so)) for patient, so in listed), draws)
-    if score is None or score.low < score.high or score.value not in (0.0, 1.0):
-        return score
-    # Clopper and Pearson, Biometrika 1934: the least that is not refuted by seeing it in all of so many.
-    bound = float(_TAIL ** (1 / len({patient for patient, _ in listed})))
-    return Score(1.0, bound, 1.0, score.n) if score.value else Score(0.0, 0.0, 1.0 - bound, score.n)
+    return None if score is None else score.exact(len({patient for patient, _ in listed}))
 
 
 def mean(cases: Iterable[tuple[Hashable, float]], draws: Draws) -> Score | None:
@@ -73,10 +68,29 @@ def difference_of_shares(cases: Iterable[tuple[Hashable, bool, bool]], draws: Dr
     Returns:
         None where a group is empty.
     """
-    rows = [(patient, (so * first, first, so * (not first), not first)) for patient, first, so in cases]
-    if not rows or {first for _, (_, first, _, _) in rows} != {True, False}:
+    rows: list[tuple[Hashable, tuple[float, ...]]] = [
+        (patient, (so * first, first, so * (not first), not first)) for patient, first, so in cases
+    ]
+    if not rows or {bool(row[1]) for _, row in rows} != {True, False}:
         return None
-    return combined(rows, _difference, draws)
+    score = combined(rows, _difference, draws)
+    if score is None or score.low < score.high:
+        return score
+    return _exact_difference(score, *(_group(rows, number) for number in (0, 1)))
+
+
+def _group(rows: Sequence[tuple[Hashable, tuple[float, ...]]], number: int) -> Score:
+    """The share of one group, with the exact bound over its patients where it is 0 or 1."""
+    patients = [patient for patient, row in rows if row[2 * number + 1]]
+    value = sum(row[2 * number] for _, row in rows) / len(patients)
+    return Score(value, math.nan, math.nan, len(patients)).exact(len(set(patients)))
+
+
+def _exact_difference(score: Score, one: Score, other: Score) -> Score:
+    """Joins the exact bounds of two shares to one of their difference (Newcombe, Stat Med 1998, method 10)."""
+    low = score.value - math.hypot(one.value - one.low, other.high - other.value)
+    high = score.value + math.hypot(one.high - one.value, other.value - other.low)
+    return Score(score.value, low, high, score.n)
 
 
 def combined(cases: Iterable[tuple[Hashable, tuple[float, ...]]], score_of: ScoreOf, draws: Draws) -> Score | None:
@@ -104,9 +118,7 @@ def plain(score: Score | None) -> dict[str, Any] | None:
     Args:
         score: The score.
     """
-    if score is None:
-        return None
-    return {name: None if value != value else value for name, value in asdict(score).items()}
+    return None if score is None else score.to_json()
 
 
 def _difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,11 +28,12 @@ def tried(found: Sequence[Outcome], lines: Sequence[Line], *, asked: int, draws:
         draws: How intervals are drawn.
 
     Returns:
-        `controls`: share of verdicts that name the truth, over all and by kind. `first`: share of choices that fall on
-        the report that stands first. `consistent`: share of duels whose two orders agree. `longer`: share of choices
-        that fall on the report longer by a tenth. `length_effect`: how much more often the truth is named where it is
-        the longer one. `self_agreement`: share of verdicts that are the same when asked again. `answers`: how many
-        were read, corrected, unreadable, refused.
+        `patients`: how many were in the controls. `controls`: share of verdicts that name the truth, over all and by
+        kind. `first`: share of choices that fall on the report that stands first. `consistent`: share of duels whose
+        two orders agree. `longer`: share of choices that fall on the report longer by a tenth. `length_effect`: how
+        much more often the truth is named where it is the longer one, against reports of other patients.
+        `self_agreement`: share of verdicts that are the same when asked again. `answers`: how many were read,
+        corrected, unreadable, refused.
     """
     real = _distinct(found)
     said = [(each.duel.study.patient, each, heard) for each in real for heard in each.heard]
@@ -42,6 +43,7 @@ def tried(found: Sequence[Outcome], lines: Sequence[Line], *, asked: int, draws:
     pairs = [each for each in real if each.settled is not None]
     twice = [(each, each.heard[0], each.again) for each in real if each.again is not None]
     return {
+        "patients": len({patient for patient, _, _ in controls}),
         "controls": {
             "all": plain(share(_right(controls), draws)),
             **{
@@ -78,8 +80,12 @@ def _right(said: Iterable[Said]) -> Iterable[tuple[str, bool]]:
 
 
 def _length_effect(controls: Sequence[Said], draws: Draws) -> Any:
-    """Compares controls whose truth is longer with those whose truth is shorter: one who reads wins both alike."""
-    unlike = [each for each in controls if each[1].duel.longer]
+    """Compares controls whose truth is longer with those whose truth is shorter: one who reads wins both alike.
+
+    Of the reports of other patients alone, whose lengths are drawn: falsified copies are harder to tell, and their
+    length follows from what was done to them, so that among them length would stand for how hard they are.
+    """
+    unlike = [each for each in controls if each[1].duel.kind == "stranger" and each[1].duel.longer]
     return difference_of_shares(
         ((patient, each.duel.longer == "left", heard.side == "left") for patient, each, heard in unlike), draws
     )

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from cxr_lightning.evaluation.page.words import say_share
+from cxr_lightning.evaluation.sureness import FEWEST_PATIENTS
+
 Grade = Literal["yes", "caution", "no", "unknown"]
 
-FEWEST = 20
-"""Verdicts in controls below which nothing is said."""
+FEWEST = FEWEST_PATIENTS
+"""Patients in controls below which nothing is said; verdicts on the same patient say the same of a judge."""
 KNOWS, KNOWS_HARDLY = 0.8, 0.6
 """Least share of controls won, by the lower end of its interval: to be believed, and to be believed with caution."""
 PLACE, PLACE_GROSS = 0.1, 0.25
@@ -45,21 +48,23 @@ def believed(trial: Mapping[str, Any]) -> tuple[Grade, str]:
         The grade, and a sentence.
     """
     knows = trial["controls"]["all"]
-    if knows is None or knows["n"] < FEWEST:
-        count = 0 if knows is None else knows["n"]
+    if knows is None or trial["patients"] < FEWEST:
+        verdicts = 0 if knows is None else knows["n"]
         lost = "".join(f"; {reason}" for _, reason in _answers(trial))
         return "unknown", (
-            f"{_BELIEVED['unknown']}: {count} verdicts in controls are too few{lost}. Ask about more --studies."
+            f"{_BELIEVED['unknown']}: {verdicts} verdicts in controls, on {trial['patients']} patients, are too few "
+            f"({FEWEST} patients are needed){lost}. Ask about more --studies."
         )
     flaws = [
-        *(_knowledge(knows) or _blind_spots(trial["controls"])),
+        *_knowledge(knows),
+        *_blind_spots(trial["controls"]),
         *_place(trial),
         *_length(trial),
         *_constancy(trial),
         *_answers(trial),
     ]
     grade: Grade = "no" if any(how == "no" for how, _ in flaws) else "caution" if flaws else "yes"
-    told = f"{_share(knows)} of the controls"
+    told = f"{say_share(knows)} of the controls"
     if not flaws:
         return grade, (
             f"{_BELIEVED[grade]}: it told a true report from a false one in {told}, and neither place nor length "
@@ -71,35 +76,34 @@ def believed(trial: Mapping[str, Any]) -> tuple[Grade, str]:
 
 
 def _knowledge(knows: Mapping[str, Any]) -> _Found:
-    if knows["low"] >= KNOWS:
+    if _low(knows) >= KNOWS:
         return []
     if knows["value"] >= KNOWS:
-        return [("caution", f"{_share(knows)} of the controls are won, which are too few to be sure")]
-    reason = f"it told a true report from a false one in {_share(knows)} of the controls only"
-    return [("caution" if knows["low"] >= KNOWS_HARDLY else "no", reason)]
+        return [("caution", f"{say_share(knows)} of the controls are won, which are too few to be sure")]
+    reason = f"it told a true report from a false one in {say_share(knows)} of the controls only"
+    return [("caution" if _low(knows) >= KNOWS_HARDLY else "no", reason)]
 
 
 def _blind_spots(controls: Mapping[str, Any]) -> _Found:
-    """Finds what a judge overlooks that does well on the whole."""
-    weak = {kind: score for kind, score in controls.items() if score is not None and score["high"] < KNOWS}
+    """Finds what a judge overlooks, well as it may do on the whole."""
     names = {"stranger": "reports of other patients", "corrupted": "falsified copies"}
     return [
-        ("caution", f"of {names[kind]} it found out {_share(score)} only")
-        for kind, score in weak.items()
-        if kind in names
-    ]  # fmt: skip
+        ("caution", f"of {words} it found out {say_share(score)} only")
+        for kind, words in names.items()
+        if (score := controls[kind]) is not None and _high(score) < KNOWS
+    ]
 
 
 def _place(trial: Mapping[str, Any]) -> _Found:
     first = trial["first"]
-    if first is None or first["low"] <= 0.5 <= first["high"] or abs(first["value"] - 0.5) <= PLACE:
+    if first is None or _low(first) <= 0.5 <= _high(first) or abs(first["value"] - 0.5) <= PLACE:
         return []
     place = "first" if first["value"] > 0.5 else "second"
     value = (
-        first if place == "first" else {"value": 1 - first["value"], "low": 1 - first["high"], "high": 1 - first["low"]}
+        first if place == "first" else {"value": 1 - first["value"], "low": 1 - _high(first), "high": 1 - _low(first)}
     )
     grade: Grade = "no" if abs(first["value"] - 0.5) >= PLACE_GROSS else "caution"
-    return [(grade, f"it prefers whichever report stands {place}, in {_share(value)} of its choices")]
+    return [(grade, f"it prefers whichever report stands {place}, in {say_share(value)} of its choices")]
 
 
 def _length(trial: Mapping[str, Any]) -> _Found:
@@ -123,10 +127,10 @@ def _constancy(trial: Mapping[str, Any]) -> _Found:
     if order is not None and order["value"] < CONSISTENT:
         grade: Grade = "no" if order["value"] < CONSISTENT_GROSS else "caution"
         found.append(
-            (grade, f"it kept its verdict when the two reports changed places in {_share(order)} of the duels only")
+            (grade, f"it kept its verdict when the two reports changed places in {say_share(order)} of the duels only")
         )
     if same is not None and same["value"] < SAME:
-        found.append(("caution", f"asked the same again, it said the same in {_share(same)} only"))
+        found.append(("caution", f"asked the same again, it said the same in {say_share(same)} only"))
     return found
 
 
@@ -138,5 +142,10 @@ def _answers(trial: Mapping[str, Any]) -> _Found:
     return [("caution", f"{lost} of its {answers['asked']} answers could not be read or were refused")]
 
 
-def _share(score: Mapping[str, Any]) -> str:
-    return f"{100 * score['value']:.0f} % ({100 * score['low']:.0f} to {100 * score['high']:.0f})"
+def _low(score: Mapping[str, Any]) -> float:
+    """The lower end of a share's interval; where it is not known, nothing is sure."""
+    return 0.0 if score["low"] is None else float(score["low"])
+
+
+def _high(score: Mapping[str, Any]) -> float:
+    return 1.0 if score["high"] is None else float(score["high"])
