@@ -1,4 +1,7 @@
-"""Which verdicts a reader should see: those that speak against the judge first, then those about the models."""
+"""Which verdicts a reader should see: those that speak against the judge first, then those about the models.
+
+Of long texts the page shows as much as that of an evaluation; the files have them all.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from cxr_lightning.evaluation.judge.journal import Line
 from cxr_lightning.evaluation.judge.outcomes import Outcome
 from cxr_lightning.evaluation.judge.questions import CONTROLS, Plan
+from cxr_lightning.evaluation.page.marks import LONGEST
 
 _EACH = 4
 
@@ -19,11 +23,17 @@ class Example:
     Attributes:
         why: Why it is shown.
         outcome: The duel and what became of it.
+        left: As much of the left report as is shown.
+        right: Of the right one.
+        reference: Of the radiologist's.
         raw: For each order: which report stood first, and the judge's words.
     """
 
     why: str
     outcome: Outcome
+    left: str
+    right: str
+    reference: str
     raw: Sequence[tuple[str, str]]
 
 
@@ -49,8 +59,18 @@ def examples(found: Sequence[Outcome], known: Mapping[str, Line], plan: Plan) ->
     chosen = []
     for why, holds in _WHYS:
         fitting = [each for each in found if not each.duel.alike and holds(each)][:_EACH]
-        chosen += [Example(why, each, _raw(each, known, plan)) for each in fitting]
+        chosen += [_example(why, each, known, plan) for each in fitting]
     return chosen
+
+
+def _example(why: str, outcome: Outcome, known: Mapping[str, Line], plan: Plan) -> Example:
+    duel = outcome.duel
+    left, right, reference = map(_clip, (duel.left_text, duel.right_text, duel.study.reference))
+    return Example(why, outcome, left, right, reference, _raw(outcome, known, plan))
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} […]"
 
 
 def _raw(outcome: Outcome, known: Mapping[str, Line], plan: Plan) -> list[tuple[str, str]]:
@@ -60,5 +80,5 @@ def _raw(outcome: Outcome, known: Mapping[str, Line], plan: Plan) -> list[tuple[
             continue
         first = duel.right if question.about["flipped"] else duel.left
         again = ", asked again" if question.about["again"] else ""
-        told.append((f"{first} first{again}", "  |  ".join(known[question.id]["replies"])))
+        told.append((f"{first} first{again}", "  |  ".join(map(_clip, known[question.id]["replies"]))))
     return told

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from functools import lru_cache
 
 VERSION = 2
 """Raised with every change of the texts below."""
@@ -107,6 +108,7 @@ def rubric(report: str, *, reference: str) -> str:
     return RUBRIC.format(reference=_reference(truth, mark), report=report, mark=mark)
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """Returns a report as a judge reads it.
 
@@ -116,8 +118,9 @@ def plain(text: str) -> str:
     Args:
         text: The report.
     """
-    text = unicodedata.normalize("NFKC", text)
-    text = "".join(each for each in text if each.isspace() or not unicodedata.category(each).startswith("C"))
+    text = " ".join(unicodedata.normalize("NFKC", text).split())
+    if not text.isprintable():
+        text = "".join(each for each in text if each.isprintable())
     for sign, words in _COMPARED:
         text = sign.sub(words, text)
     return " ".join(text.translate(_ROUND).split()) or _EMPTY

@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
@@ -53,7 +54,7 @@ class Duel:
     informed: bool = True
     again: bool = False
 
-    @property
+    @cached_property
     def alike(self) -> bool:
         """Whether both are the same to a judge."""
         return prompts.plain(self.left_text) == prompts.plain(self.right_text)

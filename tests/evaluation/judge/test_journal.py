@@ -18,6 +18,10 @@ from cxr_lightning.evaluation.judge.verb import judge_reports
 
 from .conftest import fair, open_desk
 
+WHOLE = {
+    "id": "a", "kind": "truth", "key": "s1", "verdict": "A", "replies": ["A"], "finish": "stop", "asked_tokens": 9,
+    "tokens": 1, "seconds": 0.5,
+}  # fmt: skip
 _RUN = """
 import sys
 from cxr_lightning.evaluation.judge.verb import judge_reports
@@ -65,8 +69,48 @@ def test_two_processes_do_not_write_one_file(tmp_path):
     with Journal(tmp_path), pytest.raises(JudgeError, match="is being written by another process"):
         Journal(tmp_path)
     with Journal(tmp_path) as journal:
-        journal.add({"id": "a", "verdict": "A", "replies": ["A\u2028\x85B\x0c"]})
+        journal.add({**WHOLE, "replies": ["A\u2028\x85B\x0c"]})
         journal.add({"id": "b", "error": "refused"})
     journal.add({"id": "late", "verdict": "A"})  # an answer that came after the end
     with Journal(tmp_path) as journal:
         assert set(journal.known) == {"a"}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"id": ["a"]},
+        {"id": None},
+        {"kind": 5},
+        {"kind": "rubric"},
+        {"kind": "rubric", "verdict": {"accuracy": 3, "completeness": 9, "safety": 1}},
+        {"key": {}},
+        {"verdict": {"accuracy": 3, "completeness": 2, "safety": 1}},
+        {"verdict": "C"},
+        {"verdict": []},
+        {"replies": "A"},
+        {"replies": []},
+        {"replies": [None]},
+        {"finish": 5},
+        {"tokens": None},
+        {"asked_tokens": -1},
+        {"seconds": float("nan")},
+    ],
+)
+def test_a_line_that_is_no_verdict_is_asked_again(tmp_path, spoilt, caplog):
+    other = {**WHOLE, "id": "b", "kind": "rubric", "verdict": {"accuracy": 3, "completeness": 2, "safety": 1}}
+    (tmp_path / "verdicts.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in ({**WHOLE, **spoilt}, other)))
+    with Journal(tmp_path) as journal:
+        assert set(journal.known) == {"b"}
+    assert "1 lines are no verdicts" in caplog.text
+
+
+@pytest.mark.parametrize("line", ["5", "null", "[1]", '{"id": 5}', "[" * 50_000, '{"id": "x", "verdict": "\xdf'])
+def test_a_spoilt_file_does_not_end_a_run(out, line):
+    (out / "verdicts.jsonl").write_bytes(line.encode()[:-1] if line.endswith("\xdf") else f"{line}\n".encode())
+    with open_desk(fair) as desk:
+        judge_reports(str(out), endpoint=desk.url, studies=1, draws=20)
+        asked = len(desk.asked)
+        judge_reports(str(out), endpoint=desk.url, studies=1, draws=20)
+        assert len(desk.asked) == asked > 0

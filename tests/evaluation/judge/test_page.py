@@ -9,7 +9,7 @@ import pytest
 from cxr_lightning.evaluation.judge.verb import judge_reports
 from tests.serve.web.conftest import artefacts, browser  # noqa: F401
 
-from .conftest import fair, first, open_desk, write_predictions
+from .conftest import better, fair, first, open_desk, write_predictions
 
 
 @pytest.fixture
@@ -49,3 +49,17 @@ def test_the_page_in_a_browser(pages, browser, artefacts, scheme):  # noqa: F811
         assert [url for url in asked if not url.startswith("file:")] == []
         assert said == []
         page.close()
+
+
+def test_texts_without_end_do_not_make_a_page_without_end(tmp_path):
+    out, lines = write_predictions(tmp_path / "evaluated", studies=3), []
+    for line in (out / "predictions.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        lines.append(json.dumps({**row, "answer": f"{row['answer']} {'word ' * 20_000}end"}))
+    (out / "predictions.jsonl").write_text("\n".join(lines) + "\n")
+    with open_desk(lambda reports, number: better("A") + " " * 100_000) as desk:
+        judge_reports(str(out), endpoint=desk.url, draws=20, rubric=False, swapped=False)
+    html = (out / "judge.html").read_text()
+    assert "word word" in html
+    assert "[…]" in html
+    assert len(html) < 250_000
