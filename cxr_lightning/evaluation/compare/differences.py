@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from cxr_lightning.evaluation.compare.pairs import Pairs
 from cxr_lightning.evaluation.compare.questions import Family, Question, Reading, ask
-from cxr_lightning.scoring.bootstrap import Score, paired_difference
+from cxr_lightning.scoring.bootstrap import FEWEST_PATIENTS, Score, paired_difference
 from cxr_lightning.scoring.significance import benjamini_hochberg, holm, permutation_test
 
 FAMILIES: dict[Family, Literal["Holm", "Benjamini-Hochberg"]] = {
@@ -88,6 +88,7 @@ class Need:
         p: Two-sided p value of there being no loss.
         corrected: The same, corrected over all models and scores (Holm).
         better: Whether more of the score is better.
+        patients: Over how many patients.
     """
 
     letter: str
@@ -97,11 +98,16 @@ class Need:
     p: float
     corrected: float
     better: Literal["higher", "lower"]
+    patients: int
 
     @property
     def looks(self) -> bool:
-        """Whether the score surely needs the image."""
-        return self.corrected < SURE and (self.loss.value > 0) == (self.better == "higher")
+        """Whether the score surely needs the image; of few patients an evaluation does not say so either."""
+        return (
+            self.patients >= FEWEST_PATIENTS
+            and self.corrected < SURE
+            and (self.loss.value > 0) == (self.better == "higher")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ def compare_models(
     losses = _ask_needs(reading)
     found = [_answer(each, **settings) for each in watched([*asked, *losses])]
     differences, needs = found[: len(asked)], found[len(asked) :]
-    return Comparison(reading.pairs, _corrected(differences), _needs(needs), **settings)
+    return Comparison(reading.pairs, _corrected(differences), _needs(needs, len(set(reading.patients))), **settings)
 
 
 def _ask_needs(reading: Reading) -> list[Question]:
@@ -213,9 +219,9 @@ def _corrected(differences: Sequence[Difference]) -> tuple[Difference, ...]:
     return tuple(corrected)
 
 
-def _needs(answers: Sequence[Difference]) -> tuple[Need, ...]:
+def _needs(answers: Sequence[Difference], patients: int) -> tuple[Need, ...]:
     corrected = holm([each.p for each in answers])
     return tuple(
-        Need(each.rival, each.name, each.title, each.gap, each.p, float(p), each.better)
+        Need(each.rival, each.name, each.title, each.gap, each.p, float(p), each.better, patients)
         for each, p in zip(answers, corrected, strict=True)
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cxr_lightning.evaluation.compare.differences import Comparison, Difference
 from cxr_lightning.evaluation.page.words import say, say_span
-from cxr_lightning.scoring.bootstrap import Score
+from cxr_lightning.scoring.bootstrap import FEWEST_PATIENTS, Score
 from cxr_lightning.scoring.registry import scorer_named
 
 
@@ -123,7 +123,9 @@ def _looking(comparison: Comparison) -> list[str]:
     blind = [letter for letter, need in needs.items() if not need.looks]
     if blind:
         looks = "looks" if len(blind) == 1 else "look"
-        found.append(f"Nothing shows that {' or '.join(blind)} {looks} at the image.")
+        patients = next(iter(needs.values())).patients
+        why = f": {patients} patients are too few to be sure" if patients < FEWEST_PATIENTS else ""
+        found.append(f"Nothing shows that {' or '.join(blind)} {looks} at the image{why}.")
     return found
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -193,3 +194,12 @@ def test_whatever_the_answers_there_is_a_comparison(data: st.DataObject) -> None
     numbers = plain(found)
     assert numbers["studies"] == count
     assert say_verdict(found)
+
+
+def test_of_few_patients_none_is_said_to_look(three: Three) -> None:
+    found = compared([three.good, three.blind], permutations=10_000)
+    sure = next(need for need in found.needs if need.letter == "A" and need.name == found.pairs.headline)
+    assert sure.looks
+    few = dataclasses.replace(found, needs=tuple(dataclasses.replace(need, patients=19) for need in found.needs))
+    assert not any(need.looks for need in few.needs)
+    assert "Nothing shows that A or B look at the image: 19 patients are too few to be sure." in say_verdict(few)
