@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 
@@ -18,10 +19,10 @@ from .conftest import fair, open_desk, write_predictions
 def test_what_costs_money_is_confirmed_first(out):
     with open_desk(fair) as desk:
         priced = {"endpoint": desk.url, "studies": 4, "price_in": 1000.0, "price_out": 1000.0, "draws": 50}
-        with pytest.raises(JudgeError, match=r"would cost about \d+\.\d\d.*Remedy: confirm by --budget \d"):
+        with pytest.raises(JudgeError, match=r"would cost about \d+\.\d\d.*Remedy: confirm by --budget \d") as told:
             judge_reports(str(out), **priced)
         assert desk.asked == []
-        judge_reports(str(out), **priced, budget=1000.0)
+        judge_reports(str(out), **priced, budget=float(re.findall(r"--budget ([\d.]+),", str(told.value))[0]))
         assert json.loads((out / "judge.json").read_text())["cost"]["cost"] == pytest.approx(0.208 * len(desk.asked))
 
 
