@@ -117,12 +117,12 @@ def evaluate(
         image_size,
     )  # fmt: skip
     settings = _settings(found, manner, index, tasks, seed)
-    journal = Journal(out, settings, Rank.here(), overwrite=overwrite)
-    answers = _answered(found, cases, tasks, manner, journal, batch)
-    if answers is not None:
-        told = {"model": found.name, "split": split, "shards": index.fingerprint, "shards_root": index.root}
-        evaluation = Evaluation(out, told, cases, memory, answers, training_references(index, split), extra)
-        evaluation.finish(found.folder if found.checkpoint is None else None, curves, draws=draws, seed=seed)
+    with Journal(out, settings, Rank.here(), overwrite=overwrite) as journal:
+        answers = _answered(found, cases, tasks, manner, journal, batch)
+        if answers is not None:
+            told = {"model": found.name, "split": split, "shards": index.fingerprint, "shards_root": index.root}
+            evaluation = Evaluation(out, told, cases, memory, answers, training_references(index, split), extra)
+            evaluation.finish(found.folder if found.checkpoint is None else None, curves, draws=draws, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -229,28 +229,24 @@ def _answered(
     from cxr_lightning.evaluation.asking import ask
     from cxr_lightning.evaluation.predictions import write_predictions
 
-    finished = False
+    todo = journal.mine(tasks, batch)
+    asked = sum(map(len, todo))
+    if asked < len(tasks) // journal.rank.count:
+        log.info("%s answers are there already; going on.", len(journal.answered()))
     try:
-        todo = journal.mine(tasks, batch)
-        asked = sum(map(len, todo))
-        if asked < len(tasks) // journal.rank.count:
-            log.info("%s answers are there already; going on.", len(journal.answered()))
-        try:
-            with _bar("Answering", asked) as advance:
-                for answers in ask(model, todo, manner):
-                    journal.add(answers)
-                    advance(len(answers))
-        except KeyboardInterrupt:
-            log.info("Stopped; %s answers are kept. The same command goes on.", len(journal.answered()))
-            raise
-        if journal.rank.number:
-            return None
-        known = journal.wait(tasks)
-        write_predictions(journal.out, cases, known)
-        finished = True
-        return known
-    finally:
-        journal.close(finished=finished)
+        with _bar("Answering", asked) as advance:
+            for answers in ask(model, todo, manner):
+                journal.add(answers)
+                advance(len(answers))
+    except KeyboardInterrupt:
+        log.info("Stopped; %s answers are kept. The same command goes on.", len(journal.answered()))
+        raise
+    if journal.rank.number:
+        return None
+    known = journal.wait(tasks)
+    write_predictions(journal.out, cases, known)
+    journal.finish()
+    return known
 
 
 def _remarks(health: Mapping[str, Any], refused: int) -> list[str]:

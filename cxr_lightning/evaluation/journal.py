@@ -183,6 +183,11 @@ class Journal:
             (self.out / name).unlink(missing_ok=True)
         shutil.rmtree(self.out / FOLDER, ignore_errors=True)
 
+    def _begun(self) -> bool:
+        """Tells whether there is an answer."""
+        answers = (self.out / FOLDER).glob("*.jsonl")
+        return (self.out / predictions.NAME).is_file() or any(path.stat().st_size for path in answers)
+
     def _told(self, missing: int, of: int, dead: Sequence[Rank]) -> str:
         ranks = ", ".join(str(rank.number) for rank in dead)
         who = f"rank {ranks} of {self.rank.count} ended before it had answered"
@@ -209,7 +214,9 @@ class Journal:
             there = {}
         there = there if isinstance(there, dict) else {}
         other = [name for name in settings if there.get(name) != settings[name]]
-        if other:
+        if other and not self._begun():  # a try that came to nothing stands in nobody's way
+            write_text(path, json.dumps(settings, indent=1) + "\n")
+        elif other:
             told = "; ".join(f"{name} {there.get(name)!r}, now {settings[name]!r}" for name in other)
             raise OtherAnswersError(
                 f"{self.out} holds other answers ({told}). Remedy: the same again, another --out, or --overwrite true."

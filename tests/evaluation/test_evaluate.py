@@ -171,6 +171,18 @@ def test_what_cannot_be_is_told_before_anything_is_asked(
     assert "Did you mean evaluate judge?" in capsys.readouterr().err
 
 
+def test_a_try_that_came_to_nothing_stands_in_nobodys_way(shards: Path, tmp_path: Path) -> None:
+    with open_desk() as desk:
+        desk.statuses = [400] * 20
+        with pytest.raises(RefusesError):
+            evaluate(desk.url, shards, out=tmp_path / "out", limit=4, draws=20, parallel=1)
+        for answers in (tmp_path / "out" / "answers").glob("*.jsonl"):
+            answers.write_text("")
+        desk.statuses = []
+        evaluate(desk.url, shards, out=tmp_path / "out", limit=5, draws=20)
+    assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 15
+
+
 def test_a_servers_oddities_end_nothing(shards: Path, tmp_path: Path) -> None:
     with open_desk() as desk:
         desk.statuses = [400]

@@ -77,7 +77,10 @@ def test_anything_is_read_or_left(text):
     read_grades(text)
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, '{"better":' * 200_000, '{"better": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, '{"better": ' + "[" * 200_000 + "}", '{"better":' * 200_000, '{"better": ' + "9" * 5000 + "}"],
+)
 def test_what_no_reader_of_json_can_bear_is_left(text):
     assert read_choice(text) is None
     assert read_grades(text) is None

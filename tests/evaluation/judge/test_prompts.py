@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -40,6 +41,7 @@ def test_reports_stay_between_their_marks(first, second, reference):
 )
 def test_nothing_in_a_report_is_a_mark_or_a_model_s_own_word(wild):
     clean, prompt = prompts.duel("Clear.", "Clear.", reference="x"), prompts.duel(wild, "Clear.", reference="x")
+    prompt = unicodedata.normalize("NFKC", prompt)  # as some tokenizers do
     for sign in "<>[]":
         assert prompt.count(sign) == clean.count(sign)
     assert all(each.isprintable() or each == "\n" for each in prompt)
