@@ -25,12 +25,16 @@ def say_verdict(comparison: Comparison) -> str:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """Says it sentence by sentence: one for each rival, then what the scores owe to the image.
+    """Says it sentence by sentence: whose memory is compared, one for each rival, what the scores owe to the image.
 
     Args:
         comparison: What was found.
     """
-    return [*(_against(comparison, letter) for letter in _letters(comparison)), *_looking(comparison)]
+    return [
+        *_remembering(comparison),
+        *(_against(comparison, letter) for letter in _letters(comparison)),
+        *_looking(comparison),
+    ]
 
 
 def ranked(comparison: Comparison) -> list[tuple[str, str, float, Difference | None]]:
@@ -58,6 +62,17 @@ def say_p(p: float) -> str:
         p: From 0 to 1.
     """
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _remembering(comparison: Comparison) -> list[str]:
+    """Says whose scores are of studies that the model learned from."""
+    seen = {model.letter: model.metrics.get("seen") or {} for model in comparison.pairs.models}
+    learned = [
+        letter
+        for letter, memory in seen.items()
+        if memory.get("by_key", 0) + memory.get("by_look", 0) > memory.get("left_out", 0)
+    ]
+    return [f"{' and '.join(learned)} learned from these studies: it is memory that is compared."] if learned else []
 
 
 def _letters(comparison: Comparison) -> list[str]:

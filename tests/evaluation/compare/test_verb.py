@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,15 @@ def test_the_same_command_gives_the_same_numbers(three: Three, tmp_path: Path, c
         assert run_compare(capsys, three.good, three.blind, "--out", tmp_path / name, *few)[0] == 0
     for file in ("comparison.json", "index.html"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_memory_is_not_compared_unsaid(three: Three, tmp_path: Path, capsys) -> None:
+    learned = shutil.copytree(three.good, tmp_path / "learned")
+    metrics = json.loads((learned / "metrics.json").read_text())
+    (learned / "metrics.json").write_text(json.dumps({**metrics, "seen": {"known": True, "by_key": 9, "left_out": 4}}))
+    _, out, told = run_compare(capsys, three.blind, learned)
+    assert "B learned from these studies: it is memory that is compared." in " ".join(told.split())
+    assert "it is memory that is compared" in (out / "index.html").read_text()
 
 
 def test_three_are_ranked(three: Three, tmp_path: Path, capsys) -> None:
