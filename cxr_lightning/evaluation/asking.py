@@ -58,6 +58,7 @@ class Manner:
         served_model: Which of a server's models; None takes the only one.
         api_key: What a server asks for; None takes CXR_API_KEY.
         image_size: Longest side of the images that a server is sent.
+        direct: Whether a server is never asked by way of a proxy, which is elsewhere.
     """
 
     max_new_tokens: int = 160
@@ -68,6 +69,7 @@ class Manner:
     served_model: str | None = None
     api_key: str | None = None
     image_size: int | None = None
+    direct: bool = True
 
 
 def ask(model: Model, batches: Sequence[Sequence[Task]], manner: Manner) -> Iterator[list[Answer]]:
@@ -135,8 +137,9 @@ def _answer(task: Task, reply: Reply, likelihood: Likelihood | None = None) -> A
 
 def _ask_server(model: Model, tasks: Sequence[Task], manner: Manner) -> Iterator[list[Answer]]:
     responder: Responder = open_responder(
-        model.word, served_model=manner.served_model, api_key=manner.api_key, image_size=manner.image_size
-    )
+        model.word, served_model=manner.served_model, api_key=manner.api_key, image_size=manner.image_size,
+        direct=manner.direct,
+    )  # fmt: skip
     most = manner.max_new_tokens * _LONGEST
     try:
 

@@ -107,14 +107,14 @@ def evaluate(
     )
     if is_url(model):
         require_on_site(model, allowed=may_leave_site, what="films and the clinicians' questions about them")
-    found = find_model(model, served_model=served_model, api_key=api_key)
+    found = find_model(model, served_model=served_model, api_key=api_key, direct=not may_leave_site)
     index, curves = read_index(shards), read_curves(runs or [])
     extra = extra_scorers(bertscore, radeval)
     cases, memory = settle(read_cases(index, split, limit=limit), found.folder, seen, learned_by)
     tasks = plan_tasks(cases, seed=seed)
     manner = Manner(
         max_new_tokens, likelihood and found.folder is not None, workers, device, parallel, served_model, api_key,
-        image_size,
+        image_size, not may_leave_site,
     )  # fmt: skip
     settings = _settings(found, manner, index, tasks, seed)
     with Journal(out, settings, Rank.here(), overwrite=overwrite) as journal:

@@ -42,7 +42,7 @@ class Model:
         return name if self.checkpoint is None else f"{name}/{self.checkpoint.name}"
 
 
-def find_model(word: str, *, served_model: str | None = None, api_key: str | None = None) -> Model:
+def find_model(word: str, *, served_model: str | None = None, api_key: str | None = None, direct: bool = True) -> Model:
     """Finds what a word names, and looks at its files, or asks the server what it serves; nothing large is loaded.
 
     Args:
@@ -50,6 +50,7 @@ def find_model(word: str, *, served_model: str | None = None, api_key: str | Non
             vision-language model, or a URL.
         served_model: Which of a server's models; None takes the only one.
         api_key: What a server asks for; None takes CXR_API_KEY.
+        direct: Whether a server is never asked by way of a proxy that the environment names.
 
     Raises:
         NotAnExportError: It is none of these, or is not complete.
@@ -58,7 +59,7 @@ def find_model(word: str, *, served_model: str | None = None, api_key: str | Non
     if is_url(word):
         from cxr_lightning.serve.remote import Remote
 
-        remote = Remote(word, model=served_model, api_key=api_key)
+        remote = Remote(word, model=served_model, api_key=api_key, direct=direct)
         remote.close()
         return Model(word, None, None, remote.name, remote.shown)
     path = Path(word)

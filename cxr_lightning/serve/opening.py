@@ -26,6 +26,7 @@ def open_responder(
     api_key: str | None = None,
     image_size: int | None = None,
     tries: int | None = None,
+    direct: bool = False,
 ) -> Responder:
     """Opens a model for answering.
 
@@ -36,6 +37,7 @@ def open_responder(
         api_key: What the server asks for, if it does; None takes CXR_API_KEY.
         image_size: Longest side of the films sent to a server, larger ones are shrunk. A folder knows it by itself.
         tries: Attempts at a request to a server: few where someone waits; None waits for one that restarts.
+        direct: Never ask a server by way of a proxy that the environment names.
 
     Raises:
         NotAnExportError: If the folder is not a complete model.
@@ -44,7 +46,9 @@ def open_responder(
     if is_url(model):
         from cxr_lightning.serve.remote import TRIES, Remote
 
-        return Remote(model, model=served_model, api_key=api_key, image_size=image_size, tries=tries or TRIES)
+        return Remote(
+            model, model=served_model, api_key=api_key, image_size=image_size, tries=tries or TRIES, direct=direct
+        )
     # Here, not above: torch is slow to load, and a URL needs none of it.
     from cxr_lightning.serve.local import Local
 
