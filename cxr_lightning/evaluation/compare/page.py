@@ -6,15 +6,9 @@ URIs, plots are inline SVG, and the one script is named by its hash. Text of mod
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from cxr_lightning.evaluation.compare import forest
 from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Comparison, Difference
@@ -26,6 +20,7 @@ from cxr_lightning.evaluation.page.films import FILM, data_uri
 from cxr_lightning.evaluation.page.marks import LONGEST, mark_text
 from cxr_lightning.evaluation.page.vocabulary import Vocabulary, vocabulary_of
 from cxr_lightning.evaluation.page.words import say, say_label
+from cxr_lightning.evaluation.template import environment, script
 from cxr_lightning.scoring.registry import scorer_named
 from cxr_lightning.shards.durable import write_text
 
@@ -48,38 +43,35 @@ def write_page(
     Returns:
         The file.
     """
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(_PACKAGE, "."), PackageLoader(_SISTER, ".")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = files(_PACKAGE).joinpath("compare.js").read_text(encoding="utf-8")
+    own = script(_PACKAGE, "compare.js")
     pairs = comparison.pairs
     vocabulary = vocabulary_of({"headline": pairs.headline})
     cards = [_card(pairs, each, images, vocabulary) for each in contrasts]
     labels = vocabulary.ordered({label for card in cards for label in card["labels"]})
-    html = environment.get_template("compare.html").render(
-        models=[_model(model) for model in pairs.models],
-        head={"studies": len(pairs.keys), "patients": len(set(pairs.patients)), "left_out": pairs.left_out},
-        sentences=sentences(comparison),
-        ranking=[(letter, name, say(value), each) for letter, name, value, each in ranked(comparison)],
-        rivals=[_rival(comparison, model) for model in pairs.rivals],
-        needs=forest.draw_needs(
-            [need for need in comparison.needs if need.name == pairs.headline],
-            {model.letter: model.name for model in pairs.models},
-        ),
-        frame={"width": forest.WIDTH, "height": forest.HEIGHT},
-        families=FAMILIES,
-        sure=SURE,
-        cards=cards,
-        labels=[(label, say_label(label)) for label in labels],
-        headline={"title": scorer_named(pairs.headline).title, "labels": vocabulary.name},
-        remark=remark,
-        method=method(comparison),
-        script=Markup(script),  # our own file, not what a model said
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    html = (
+        environment(_PACKAGE, _SISTER)
+        .get_template("compare.html")
+        .render(
+            models=[_model(model) for model in pairs.models],
+            head={"studies": len(pairs.keys), "patients": len(set(pairs.patients)), "left_out": pairs.left_out},
+            sentences=sentences(comparison),
+            ranking=[(letter, name, say(value), each) for letter, name, value, each in ranked(comparison)],
+            rivals=[_rival(comparison, model) for model in pairs.rivals],
+            needs=forest.draw_needs(
+                [need for need in comparison.needs if need.name == pairs.headline],
+                {model.letter: model.name for model in pairs.models},
+            ),
+            frame={"width": forest.WIDTH, "height": forest.HEIGHT},
+            families=FAMILIES,
+            sure=SURE,
+            cards=cards,
+            labels=[(label, say_label(label)) for label in labels],
+            headline={"title": scorer_named(pairs.headline).title, "labels": vocabulary.name},
+            remark=remark,
+            method=method(comparison),
+            script=own.text,
+            script_hash=own.hash,
+        )
     )
     # A half of a surrogate pair, which a model may write, is no UTF-8.
     write_text(out / "index.html", html.encode(errors="replace").decode())

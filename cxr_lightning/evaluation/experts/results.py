@@ -13,10 +13,12 @@ from typing import Any
 from cxr_lightning.evaluation.experts.agreement import disagreements
 from cxr_lightning.evaluation.experts.answers import Judgement
 from cxr_lightning.evaluation.experts.rubric import ANCHORS, ERRORS
-from cxr_lightning.evaluation.experts.sheet import environment
+from cxr_lightning.evaluation.experts.sheet import FOLDER
+from cxr_lightning.evaluation.template import environment
 from cxr_lightning.shards.durable import write_text
 
 _MOST_DISAGREEMENTS = 12
+_SURE = 0.05
 _MOST_COMMENTS = 60
 
 
@@ -31,7 +33,7 @@ def write_results(out: Path, found: Mapping[str, Any], judgements: Sequence[Judg
     numbers = {study: number for number, study in enumerate(dict.fromkeys(each.study for each in judgements), 1)}
     first = [each for each in judgements if not each.again]
     comments = [each for each in judgements if each.comment]
-    template = environment().get_template("results.html")
+    template = environment(FOLDER).get_template("results.html")
     html = template.render(
         found=found,
         lead=sentence(found),
@@ -59,7 +61,10 @@ def sentence(found: Mapping[str, Any]) -> str:
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     readers = len(found["readers"])
     who = {1: "One reader", 2: "Two readers", 3: "Three readers"}.get(readers, f"{readers} readers")
-    return f"{who} found {listed} reports accurate."
+    patients = max(row["patients"] for row in found["systems"].values())
+    sure = any(row["p_holm"] < _SURE for row in found["differences"])
+    rest = "" if sure or len(parts) < 2 else " No difference between them is sure."
+    return f"{who} found {listed} reports accurate, on films of {patients} patient{'s' * (patients > 1)}.{rest}"
 
 
 def spread(score: Mapping[str, Any], *, percent: bool = False) -> str:

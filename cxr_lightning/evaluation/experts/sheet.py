@@ -7,7 +7,6 @@ digests, and ask nothing of any network; the viewer of films is the one of `cxr 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -15,20 +14,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cxr_lightning.evaluation.experts.blinding import SCHEMA, Blinded
 from cxr_lightning.evaluation.experts.material import Study
 from cxr_lightning.evaluation.experts.rubric import ANCHORS, ERRORS, QUESTION
+from cxr_lightning.evaluation.template import environment, hash_of
 from cxr_lightning.shards.durable import write_text
 
-_FOLDER = "cxr_lightning.evaluation.experts"
+FOLDER = "cxr_lightning.evaluation.experts"
 _SCRIPTS = (
     ("cxr_lightning.serve.web", "film.html"),
-    (_FOLDER, "ratings.html"),
-    (_FOLDER, "cards.html"),
-    (_FOLDER, "desk.html"),
+    (FOLDER, "ratings.html"),
+    (FOLDER, "cards.html"),
+    (FOLDER, "desk.html"),
 )
 
 
@@ -55,14 +54,14 @@ def write_reading(out: Path, studies: Sequence[Study], blinded: Blinded) -> None
         for place, film in enumerate(study.films)
     ]
     html = (
-        environment()
+        environment(FOLDER)
         .get_template("reading.html")
         .render(
             fingerprint=blinded.fingerprint,
             data=embedded(data),
             films=films,
             scripts=scripts,
-            policy=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
+            policy=" ".join(f"'sha256-{hash_of(script)}'" for script in scripts),
             question=QUESTION,
             studies=max(map(len, blinded.seats)),  # as readers count them: a repeat is not told
             seats=len(blinded.seats),
@@ -81,17 +80,6 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def environment() -> Environment:
-    """Returns the templates of this folder, which escape what they are given."""
-    return Environment(
-        loader=PackageLoader(_FOLDER, "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def embedded(value: Any) -> Markup:
     """Writes JSON so that no text in it can end the element that holds it."""
     return Markup(json.dumps(value).replace("<", "\\u003c"))
@@ -103,7 +91,3 @@ def _script(package: str, name: str) -> Markup:
     found = re.search(r"<script>(.*)</script>", text, re.DOTALL)
     assert found, f"{name} holds no script"
     return Markup(found[1])
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.examples import examples
 from cxr_lightning.evaluation.judge.journal import Line
@@ -17,6 +15,7 @@ from cxr_lightning.evaluation.judge.questions import CORRUPTED, STRANGER, Plan
 from cxr_lightning.evaluation.judge.tally import KINDS, PARTS
 from cxr_lightning.evaluation.judge.trust import CONSISTENT, KNOWS, LENGTH, PLACE, SAME
 from cxr_lightning.evaluation.page.words import say_share
+from cxr_lightning.evaluation.template import environment
 from cxr_lightning.shards.durable import write_text
 
 NAME = "judge.html"
@@ -90,15 +89,9 @@ def write_page(
     Returns:
         The file.
     """
-    environment = Environment(
-        loader=PackageLoader("cxr_lightning.evaluation.judge", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "share": say_share}
-    html = environment.get_template("page.html").render(
+    templates = environment("cxr_lightning.evaluation.judge")
+    templates.filters |= {"percent": _percent, "share": say_share}
+    html = templates.get_template("page.html").render(
         told=told,
         kinds=[(*_TITLES[kind], rows) for kind in KINDS if (rows := _of_kind(told, kind))],
         parts=tuple(PARTS),

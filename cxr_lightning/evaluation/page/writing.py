@@ -7,15 +7,9 @@ other. Text of models and reports is escaped by the template engine, since neith
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from cxr_lightning.evaluation.curves import HEIGHT, LEFT, RIGHT, WIDTH, Curve, draw_chart
 from cxr_lightning.evaluation.page import grounding
@@ -27,6 +21,7 @@ from cxr_lightning.evaluation.page.scores import gap_of, score_groups
 from cxr_lightning.evaluation.page.study import Judged, Reason, StudyCard, choose_studies, judge
 from cxr_lightning.evaluation.page.vocabulary import LOCATED, OBSERVED, Vocabulary, vocabulary_of
 from cxr_lightning.evaluation.page.words import VARIANT_NAMES, say, say_label
+from cxr_lightning.evaluation.template import environment, script
 from cxr_lightning.shards.durable import write_text
 
 MOST_CARDS = 60
@@ -50,21 +45,16 @@ def write_page(
     Returns:
         The file.
     """
-    loader = PackageLoader(_PACKAGE, ".")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["say"] = say
-    script = files(_PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    templates, own = environment(_PACKAGE), script(_PACKAGE, "page.js")
+    templates.filters["say"] = say
     vocabulary = vocabulary_of(metrics)
-    html = environment.get_template("page.html").render(
+    html = templates.get_template("page.html").render(
         _numbers(metrics, vocabulary),
         **_studies(studies, vocabulary),
         charts=[draw_chart(curve) for curve in curves],
         frame={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT},
-        script=Markup(script),  # our own file, not what a model said
-        script_hash=digest,
+        script=own.text,
+        script_hash=own.hash,
     )
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "index.html", html)
