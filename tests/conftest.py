@@ -88,20 +88,6 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def runs(shards: Path, parts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Both stages trained for a few steps on one rank."""
-    from tests.fitting import options, run_ranks
+    from tests.fitting import train_both
 
-    folder = tmp_path_factory.mktemp("runs")
-    few = [
-        "--trainer.devices",
-        "1",
-        "--trainer.max_steps",
-        "6",
-        "--checkpoint.every_n_steps",
-        "3",
-        "--model.optim.lr",
-        "0.02",
-    ]
-    first = [*options(1, shards, folder / "stage1", parts), *few]
-    second = [*options(2, shards, folder / "stage2"), "--model.init_from", str(folder / "stage1"), *few]
-    run_ranks(1, [first, second], folder)
-    return {"stage1": folder / "stage1", "stage2": folder / "stage2"}
+    return train_both(shards, parts, tmp_path_factory.mktemp("runs"))

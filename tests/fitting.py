@@ -70,3 +70,13 @@ def run_ranks(ranks: int, fits: list[list[str]], folder: Path) -> None:
         command, capture_output=True, text=True, timeout=500, cwd=ROOT, env=environment(PYTHONPATH=str(ROOT))
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+
+
+def train_both(shards: Path, parts: dict[str, str], folder: Path) -> dict[str, Path]:
+    """Trains both stages for a few steps on one rank."""
+    few = ["--trainer.devices", "1", "--trainer.max_steps", "6", "--checkpoint.every_n_steps", "3"]
+    few += ["--model.optim.lr", "0.02"]
+    first = [*options(1, shards, folder / "stage1", parts), *few]
+    second = [*options(2, shards, folder / "stage2"), "--model.init_from", str(folder / "stage1"), *few]
+    run_ranks(1, [first, second], folder)
+    return {"stage1": folder / "stage1", "stage2": folder / "stage2"}

@@ -48,6 +48,14 @@ def shards(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def runs(shards: Path, parts: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Both stages trained on these shards; those of other tests have learned from others."""
+    from tests.fitting import train_both
+
+    return train_both(shards, parts, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llava in an exported folder: weights, tokenizer, processor, chat template."""
     from cxr_lightning.model.compose import load_model, load_processor

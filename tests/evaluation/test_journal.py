@@ -201,6 +201,8 @@ def test_what_predictions_lack_is_asked_and_not_waited_for(tmp_path: Path):
 @pytest.mark.quick
 def test_settings_that_are_none_are_refused(tmp_path: Path):
     (tmp_path / "evaluation.json").write_text("5")
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "rank-00000-of-00001.jsonl").write_text("an answer of somebody\n")
     with pytest.raises(OtherAnswersError, match="model None, now 'one'"):
         Journal(tmp_path, SETTINGS, Rank())
 

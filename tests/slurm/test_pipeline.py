@@ -50,7 +50,7 @@ def test_the_pipeline_runs_from_shards_to_an_evaluated_model(
         NAME="tiny", JOB="--mem=2000 --cpus-per-task=1",
         TRAIN_JOB="--nodes=2 --ntasks-per-node=1 --gres=gpu:4 --time=5",
         STAGE1=f"{small} --model.source.vision {parts['siglip']} --model.source.language {parts['language']}",
-        STAGE2=small, EVALUATE="--limit 2 --workers 1 --draws 20 --max_tokens 4",
+        STAGE2=small, EVALUATE="--limit 2 --workers 1 --draws 20 --max_new_tokens 4",
     )  # fmt: skip
     for job in jobs:
         facts = slurm.wait(job, 240)
