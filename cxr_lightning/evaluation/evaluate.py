@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cxr_lightning.evaluation.cases import Case, commonest, read_cases, training_references
+from cxr_lightning.evaluation.counts import require_positive
 from cxr_lightning.evaluation.curves import read_curves
 from cxr_lightning.evaluation.extra import Radeval, extra_scorers
 from cxr_lightning.evaluation.journal import Journal, Rank, digest_of
@@ -102,7 +103,7 @@ def evaluate(
     from cxr_lightning.evaluation.tasks import plan_tasks
 
     _require_possible(seed, device)
-    _require_positive(
+    require_positive(
         limit=limit, batch=batch, workers=workers, max_new_tokens=max_new_tokens, draws=draws, parallel=parallel
     )
     if is_url(model):
@@ -290,12 +291,6 @@ def _require_possible(seed: int, device: str | None) -> None:
     except (RuntimeError, AssertionError) as error:
         told = str(error).splitlines()[0]
         raise ValueError(f"--device {device}: torch cannot compute there ({told}). Remedy: name another.") from error
-
-
-def _require_positive(**options: int | None) -> None:
-    for name, value in options.items():
-        if value is not None and value < 1:
-            raise ValueError(f"--{name} {value}: must be 1 or more.")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.model.likely import Likelihood
-from cxr_lightning.scoring.swaps import swap_partners
+from cxr_lightning.scoring.swaps import lent, swap_partners
 from cxr_lightning.serve.dialogue import Dialogue, Finish
 from cxr_lightning.shards.images import load_gray
 
@@ -112,7 +112,6 @@ def plan_tasks(cases: Sequence[Case], *, conditions: Sequence[Condition] = CONDI
             partners = swap_partners([case.patient for case in cases], [case.views for case in cases], seed=seed)
             shown = [lenders[partner] for partner in partners]
         for case, lender in zip(cases, shown, strict=True):
-            # A lender without a lateral film repeats what it has: the question asks for as many images as it marks.
-            images = tuple(lender.images[min(n, len(lender.images) - 1)] for n in range(len(case.images)))
+            images = lent(lender.images, len(case.images))
             tasks.append(Task(case.key, condition, case.prompt, case.reference, images, lender.key))
     return tasks

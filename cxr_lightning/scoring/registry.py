@@ -26,8 +26,7 @@ def scorer_named(name: str) -> Scorer:
     Raises:
         KeyError: There is none.
     """
-    return next((scorer for scorer in SCORERS if scorer.name == name), None) or _missing(name)
-
-
-def _missing(name: str) -> Scorer:
+    for scorer in SCORERS:
+        if scorer.name == name:
+            return scorer
     raise KeyError(f"no score is called {name!r}; there are {', '.join(scorer.name for scorer in SCORERS)}")

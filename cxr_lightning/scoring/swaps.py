@@ -10,6 +10,9 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+Image = TypeVar("Image")
 
 
 class NoOtherPatientError(ValueError):
@@ -48,6 +51,18 @@ def swap_partners(patients: Sequence[str], views: Sequence[Hashable], *, seed: i
         for study, partner in _partners_within(members, lenders, patients, seed):
             partners[study] = partner
     return partners
+
+
+def lent(images: Sequence[Image], wanted: int) -> tuple[Image, ...]:
+    """Lends a study's images to another one.
+
+    A lender without a lateral film repeats what it has: the question asks for as many images as it marks.
+
+    Args:
+        images: What the lender has, one at least.
+        wanted: How many the borrower's question shows.
+    """
+    return tuple(images[min(number, len(images) - 1)] for number in range(wanted))
 
 
 def _partners_within(

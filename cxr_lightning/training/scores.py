@@ -17,7 +17,7 @@ import numpy as np
 from cxr_lightning.reports.conversations import IMAGE_MARK
 from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.scoring.scorer import Scorer, Texts
-from cxr_lightning.scoring.swaps import NoOtherPatientError, swap_partners
+from cxr_lightning.scoring.swaps import NoOtherPatientError, lent, swap_partners
 from cxr_lightning.shards.question import labels_of, question_of, reference_of, truth_of
 from cxr_lightning.shards.sample import RawSample
 
@@ -81,12 +81,7 @@ def swapped(studies: Sequence[Asked]) -> list[tuple[bytes, ...]] | None:
         partners = swap_partners([study.patient for study in studies], [study.views for study in studies])
     except NoOtherPatientError:
         return None
-    lenders = [studies[partner].images for partner in partners]
-    # A lender without a lateral film repeats what it has: the question asks for as many images as it marks.
-    return [
-        tuple(lender[min(number, len(lender) - 1)] for number in range(len(study.images)))
-        for study, lender in zip(studies, lenders, strict=True)
-    ]
+    return [lent(studies[partner].images, len(study.images)) for study, partner in zip(studies, partners, strict=True)]
 
 
 def scores(studies: Sequence[Asked], answers: Sequence[str], ending: str = "") -> dict[str, float]:

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REPORTS = {
     "normal": ("The lungs are clear. No pleural effusion or pneumothorax. Heart size is normal.", []),
     "effusion": ("Small left pleural effusion. No pneumothorax.", ["pleural_effusion:left"]),
@@ -69,15 +65,3 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     load_model(source, processor).save_pretrained(folder / "export")
     processor.save_pretrained(folder / "export")
     return folder / "export"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, the system's, or a visible skip; not for longer, since its loop bars others from theirs."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()

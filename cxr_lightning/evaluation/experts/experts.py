@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cxr_lightning.evaluation.counts import require_positive
 from cxr_lightning.evaluation.experts.agreement import agreement, repeats
 from cxr_lightning.evaluation.experts.answers import Judgement, Reader, read_answers, read_key
 from cxr_lightning.evaluation.experts.results import spread, write_results
@@ -33,8 +34,7 @@ def experts(*files: str, key: Path, out: Path, draws: int = 1000, seed: int = 0)
         draws: Draws of the bootstrap.
         seed: Its seed.
     """
-    if draws < 1:
-        raise ValueError(f"--draws {draws}: must be 1 or more.")
+    require_positive(draws=draws)
     names = read_key(key)
     readers = read_answers([Path(file) for file in files], names)
     judgements = [each for reader in readers for each in reader.judgements]

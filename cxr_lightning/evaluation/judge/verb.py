@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cxr_lightning.evaluation.counts import require_positive
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.bench import Bench
 from cxr_lightning.evaluation.judge.cost import Prices, Purse, estimate, require_budget, require_price
@@ -94,7 +95,7 @@ def judge_reports(
     if show_prompt:
         print(prompts.shown())
         return
-    _require(studies=studies, concurrency=concurrency, max_tokens=max_tokens, draws=draws)
+    require_positive(studies=studies, concurrency=concurrency, max_tokens=max_tokens, draws=draws)
     _require_shares(again=again, price_in=price_in, price_out=price_out, budget=budget or 0.0)
     folders, prices = [Path(each) for each in outs], Prices(price_in, price_out)
     require_price(prices, budget)
@@ -187,12 +188,6 @@ def _print(told: dict[str, Any], out: Path) -> None:
     console.print(told["verdict"], highlight=False)
     console.print(f"Verdicts, numbers and a page to look at: {out}", soft_wrap=True)
     sys.stdout.flush()
-
-
-def _require(**counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"--{name} {value}: must be 1 or more.")
 
 
 def _require_shares(*, again: float, **amounts: float) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,19 +125,6 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Three:
         write(root / "blind", "blind", studies, blind, blind),
         write(root / "commonest", "commonest", studies, same, same),
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, the system's, or a visible skip."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 __all__ = ["COMMONEST", "Study", "Three", "draw_studies", "replace", "report", "seeing", "shuffled", "write"]

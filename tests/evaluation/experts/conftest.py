@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from cxr_lightning.evaluation.cases import read_cases
 from cxr_lightning.evaluation.experts.reading import reading
 from cxr_lightning.shards.index import read_index
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SYSTEMS = ("quokka-vl-9b", "wombat-report-2")
 
 
@@ -78,18 +76,6 @@ def made(outs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     page = tmp_path_factory.mktemp("page") / "reading.html"
     reading(*map(str, outs), out=page, studies=6, repeats=1)
     return page, json.loads(page.with_suffix(".key.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, the system's, or a visible skip."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def saved(

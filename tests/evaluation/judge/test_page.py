@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cxr_lightning.evaluation.judge.verb import judge_reports
-from tests.serve.web.conftest import artefacts, browser  # noqa: F401
+from tests.serve.web.conftest import artefacts  # noqa: F401
 
 from .conftest import better, fair, first, open_desk, write_predictions
 
