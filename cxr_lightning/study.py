@@ -43,6 +43,7 @@ class Report:
         comparison: Which earlier studies the reader had.
         findings: What is seen.
         impression: What it means (also written CONCLUSION).
+        amended: Whether an addendum corrects it in prose, so that its sections may no longer hold.
     """
 
     text: str = ""
@@ -51,6 +52,7 @@ class Report:
     comparison: str = ""
     findings: str = ""
     impression: str = ""
+    amended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ class Study:
         split: The use that the source prescribes, or None where it prescribes none.
         labels: Located findings known to be true ("pleural_effusion:left"), or None where nobody knows.
         turns: Question and answer pairs that the source brings of its own.
+        taken: When it was done, in words that sort by time ("21800506 213014.531"): it orders a patient's studies and
+            never reaches a shard or a log.
+        observations: CheXpert's observations as the source labels them: name, and 1 (there), 0 (not there) or -1
+            (uncertain); None where it does not.
+        summary: A summary that was written elsewhere (`cxr summarize`); empty where rules are to write it.
     """
 
     study_id: str
@@ -78,3 +85,6 @@ class Study:
     split: Split | None = None
     labels: tuple[str, ...] | None = None
     turns: tuple[tuple[str, str], ...] = field(default=())
+    taken: str = ""
+    observations: tuple[tuple[str, int], ...] | None = None
+    summary: str = ""

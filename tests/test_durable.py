@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_lightning.shards.durable import append, json_lines, write_text
+from cxr_lightning.durable import append, json_lines, write_text, written
 
 pytestmark = pytest.mark.quick
 
@@ -70,3 +71,19 @@ def test_a_file_is_replaced_and_leaves_nothing_beside_it(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     assert (tmp_path / "run.json").read_text() == "two"
     assert json_lines(tmp_path / "none.jsonl") == []
+
+
+def test_a_large_file_is_there_whole_or_not_at_all(tmp_path: Path):
+    file = tmp_path / "large.jsonl"
+    with written(file, 0o600) as stream:
+        stream.write("first\n")
+        assert not file.exists()
+    assert file.read_text() == "first\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    with contextlib.suppress(KeyError), written(file) as stream:
+        stream.write("second\n")
+        raise KeyError
+    with pytest.raises(OSError, match=r"No such file.*Remedy"), written(tmp_path / "none" / "large.jsonl"):
+        pass
+    assert file.read_text() == "first\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["large.jsonl"]

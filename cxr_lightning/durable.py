@@ -6,9 +6,9 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def sync(path: Path) -> None:
@@ -40,6 +40,34 @@ def write_bytes(file: Path, content: bytes) -> None:
             aside.unlink(missing_ok=True)
         raise _named(error, file) from error
     except BaseException:  # a signal, heard in between
+        aside.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def written(file: Path, mode: int = 0o666) -> Iterator[TextIO]:
+    """Opens a large file for writing, which is there whole once the block ends well, and else not at all.
+
+    Args:
+        file: The file; what had the name before goes then.
+        mode: Who may read it.
+
+    Raises:
+        OSError: It could not be written, and names it; what had the name before is there, and nothing beside it.
+    """
+    aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(descriptor)
+        aside.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            aside.unlink(missing_ok=True)
+        raise (_named(error, file) if error.filename in (None, str(aside)) else error) from error
+    except BaseException:
         aside.unlink(missing_ok=True)
         raise
 
