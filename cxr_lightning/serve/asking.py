@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cxr_lightning.serve.ahead import ahead
+from cxr_lightning.endpoint.ahead import ahead
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.endpoint.trouble import ServerError
 from cxr_lightning.serve.cases import Case
-from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
-from cxr_lightning.serve.trouble import ServerError
+from cxr_lightning.serve.dialogue import Dialogue, Responder
 from cxr_lightning.shards.contract import IMAGE_MARK, ShardError
 from cxr_lightning.shards.images import ImageError, shrink
 from cxr_lightning.shards.storage import StorageError

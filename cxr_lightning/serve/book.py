@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cxr_lightning.durable import append, sync, write_text
 from cxr_lightning.serve.asking import Answered
 from cxr_lightning.serve.cases import Case
 from cxr_lightning.serve.rows import COLUMNS, BookError, Row, csv_line, is_csv, json_line, plain, read_book
-from cxr_lightning.shards.durable import append, sync, write_text
 
 
 class Book:

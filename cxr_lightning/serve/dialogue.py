@@ -10,12 +10,11 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cxr_lightning.endpoint.reply import Reply
 from cxr_lightning.shards.contract import IMAGE_MARK, Turn
 from cxr_lightning.shards.images import Gray
 
 Speaker = Literal["user", "assistant"]
-Finish = Literal["stop", "length", "stopped"]
-"""Why an answer ended: the model ended it, the limit of tokens did (it is cut off), or whoever asked did."""
 
 QUESTION = "Describe this chest radiograph."
 
@@ -59,23 +58,6 @@ class Dialogue:
             question: What to ask.
         """
         return cls(films, (("user", question),))
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer, and how it ended.
-
-    Attributes:
-        text: The answer, without white space around it.
-        tokens: How many tokens it took, its end included; None where a server does not say.
-        finish: Why it ended; None where a server does not say.
-        asked_tokens: How many tokens the question took; None where nobody says.
-    """
-
-    text: str
-    tokens: int | None = None
-    finish: Finish | None = None
-    asked_tokens: int | None = None
 
 
 class Responder(Protocol):

@@ -17,11 +17,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, StoppingCriteria
 
+from cxr_lightning.endpoint.reply import Reply
 from cxr_lightning.model.generation import encode, generate_ids
 from cxr_lightning.model.likelihood import likelihoods
 from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.model.templates import plain_template, write_template
-from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
+from cxr_lightning.serve.dialogue import Dialogue, trimmed
 from cxr_lightning.serve.folder import NotAnExportError, image_size_of, is_ours, require_export
 from cxr_lightning.serve.streamer import Streamer
 from cxr_lightning.shards.images import shrink

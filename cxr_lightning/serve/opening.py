@@ -44,7 +44,8 @@ def open_responder(
         ServerError: If there is no such server, or it does not let us in.
     """
     if is_url(model):
-        from cxr_lightning.serve.remote import TRIES, Remote
+        from cxr_lightning.endpoint.attempts import TRIES
+        from cxr_lightning.serve.remote import Remote
 
         return Remote(
             model, model=served_model, api_key=api_key, image_size=image_size, tries=tries or TRIES, direct=direct

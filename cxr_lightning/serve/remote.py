@@ -12,24 +12,21 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
 
-from cxr_lightning.serve.address import is_loopback, key
-from cxr_lightning.serve.ahead import ahead
-from cxr_lightning.serve.dialogue import Dialogue, Reply, trimmed
-from cxr_lightning.serve.protocol import models_of, piece_of, reply_of, streamed
-from cxr_lightning.serve.trouble import RefusedError, ServerError, explained, passing, pause, silent
+from cxr_lightning.endpoint import client
+from cxr_lightning.endpoint.ahead import ahead
+from cxr_lightning.endpoint.attempts import TRIES, tried
+from cxr_lightning.endpoint.protocol import models_of, piece_of, reply_of, streamed
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.endpoint.trouble import RefusedError, ServerError, explained, pause
+from cxr_lightning.serve.dialogue import Dialogue, trimmed
 from cxr_lightning.shards.images import encode, shrink
-from cxr_lightning.shards.storage import shown
+from cxr_lightning.site import shown
 from cxr_lightning.stream.conversation import as_messages
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-TRIES = 7
-"""Attempts at a request: half a minute all together, in which a server can restart."""
-_CONNECT_SECONDS = 10.0
-_ANSWER_SECONDS = 600.0
 _POLL_SECONDS = 0.1
 _LARGE = 1024
 
@@ -65,13 +62,11 @@ class Remote:
         tries: int = TRIES,
         direct: bool = False,
     ) -> None:
-        parts = _split(url)
-        # Without the user's name and password: what has the URL shows it, in logs and errors.
-        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/") or "/v1")
-        self.url, self.image_size = bare.geturl(), image_size
+        parts = client.split_url(url)
+        self.url, self.image_size = client.bare_url(parts), image_size
         self.shown = shown(self.url)
         self._tries, self._closing = tries, threading.Event()
-        self._client: Any = _client(parts, self.url, api_key, direct=direct)
+        self._client: Any = client.open_client(parts, self.url, api_key, direct=direct)
         self._told_size = False
         self.name = model or ""
         self.name = model or self._only_model()
@@ -200,54 +195,12 @@ class Remote:
         raise ServerError(f"{self.shown} {found}. Remedy: name one by --served_model.")
 
     def _tried(self, request: Callable[[], T], tries: int | None = None) -> T:
-        """Makes a request again while its failure may pass; after silence once, for that is the longest wait."""
-        silences, most = 0, tries or self._tries
-        for failures in range(1, most + 1):
-            try:
-                return request()
-            except Exception as error:
-                silences += silent(error)
-                if failures == most or silences > 1 or self._closing.is_set() or not passing(error):
-                    raise explained(error, self.shown, self.name) from None
-                if silent(error):
-                    log.warning("%s was silent for %.0f s; asking once more.", self.shown, _ANSWER_SECONDS)
-                self._closing.wait(pause(error, failures))
-        raise AssertionError
-
-
-def _client(parts: SplitResult, url: str, api_key: str | None, *, direct: bool) -> Any:
-    try:
-        import openai
-    except ImportError:
-        raise ServerError(
-            "asking a server needs the openai package. Remedy: pip install 'cxr-lightning[serve]'"
-        ) from None
-    # A proxy that the environment names is for the world outside, never for this machine.
-    http = openai.DefaultHttpxClient(
-        trust_env=not direct and not is_loopback(parts.hostname or ""),
-        follow_redirects=False,
-        auth=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
-    )
-    return openai.OpenAI(
-        base_url=url,
-        api_key=key(api_key) or "none",
-        max_retries=0,
-        timeout=openai.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-        http_client=http,
-    )
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        named = False
-    if not named:
-        raise ServerError(f"{shown(url)} names no server. Remedy: give one such as http://127.0.0.1:8000")
-    if parts.query or parts.fragment:
-        raise ServerError(f"{shown(url)}: nothing may follow a ? or #. Remedy: leave it out; a key is CXR_API_KEY.")
-    return parts
+        """Makes a request again while its failure may pass."""
+        most = tries or self._tries
+        try:
+            return tried(request, shown=self.shown, tries=most, closing=self._closing, pause=pause)
+        except Exception as error:
+            raise explained(error, self.shown, self.name) from None
 
 
 def _until(pieces: queue.SimpleQueue[str | Exception | None], stop: threading.Event) -> Iterator[str]:

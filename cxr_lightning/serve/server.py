@@ -22,10 +22,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cxr_lightning.serve.address import is_loopback, key
+from cxr_lightning.endpoint.key import key
 from cxr_lightning.serve.calling import how_to_call
 from cxr_lightning.serve.child import Child
 from cxr_lightning.serve.engine import Service, Wish, choose, launch, served_name
+from cxr_lightning.site import is_loopback
 
 log = logging.getLogger(__name__)
 _GRACE_SECONDS = 20.0

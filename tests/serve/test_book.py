@@ -9,11 +9,12 @@ import shutil
 import numpy as np
 import pytest
 
+from cxr_lightning.endpoint.reply import Reply
 from cxr_lightning.serve.asking import Answered
 from cxr_lightning.serve.book import Book
 from cxr_lightning.serve.cases import Case
 from cxr_lightning.serve.describe import describe
-from cxr_lightning.serve.dialogue import Dialogue, Reply
+from cxr_lightning.serve.dialogue import Dialogue
 from cxr_lightning.serve.films import open_film
 from cxr_lightning.serve.local import Local
 from cxr_lightning.serve.rows import BookError, read_book

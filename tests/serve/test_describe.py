@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxr_lightning.endpoint.reply import Reply
 from cxr_lightning.serve.cases import InputError, Wishes, cases
 from cxr_lightning.serve.describe import describe
-from cxr_lightning.serve.dialogue import QUESTION, Dialogue, Reply
+from cxr_lightning.serve.dialogue import QUESTION, Dialogue
 from cxr_lightning.serve.films import open_film
 from cxr_lightning.serve.folder import NotAnExportError
 from cxr_lightning.serve.local import Local

@@ -173,7 +173,7 @@ def test_words_alone_go_as_words_with_a_seed(desk, monkeypatch):
 
 
 def test_a_proxy_is_passed_by_where_that_is_wished(desk, monkeypatch):
-    monkeypatch.setattr("cxr_lightning.serve.remote.is_loopback", lambda host: False)
+    monkeypatch.setattr("cxr_lightning.endpoint.client.is_loopback", lambda host: False)
     with pytest.raises(ServerError, match="no server answers at"):  # http_proxy leads nowhere
         Remote(desk.url)
     assert Remote(desk.url, direct=True).name == "tiny"

@@ -20,6 +20,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from cxr_lightning.endpoint.trouble import ServerError
 from cxr_lightning.serve.calling import how_to_call
 from cxr_lightning.serve.child import Child
 from cxr_lightning.serve.describe import describe
@@ -29,7 +30,6 @@ from cxr_lightning.serve.films import open_film
 from cxr_lightning.serve.local import Local
 from cxr_lightning.serve.remote import Remote
 from cxr_lightning.serve.server import PortError, ServerDiedError, _signals, _wait, free_port, serve
-from cxr_lightning.serve.trouble import ServerError
 from tests.commands import ROOT
 
 ENV = {**os.environ, "http_proxy": "http://127.0.0.1:9", "PYTHONUNBUFFERED": "1"}

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
+from cxr_lightning.endpoint.trouble import RefusedError, ServerError
 from cxr_lightning.serve.dialogue import Dialogue
 from cxr_lightning.serve.remote import Remote
 from cxr_lightning.serve.server import _answers
-from cxr_lightning.serve.trouble import RefusedError, ServerError
 from tests.commands import ROOT
 from tests.serve.test_remote import FILM, desk, ended, films, impatient, open_desk, stream  # noqa: F401
 
@@ -90,12 +90,12 @@ def test_a_password_in_the_url_is_sent_and_not_shown(desk, caplog):  # noqa: F81
 
 
 def test_silence_is_waited_for_once_more(desk, monkeypatch, caplog):  # noqa: F811
-    monkeypatch.setattr("cxr_lightning.serve.remote._ANSWER_SECONDS", 0.2)
-    remote, desk.slow = Remote(desk.url), 3.0
+    monkeypatch.setattr("cxr_lightning.endpoint.client.ANSWER_SECONDS", 0.2)
+    remote, desk.slow = Remote(desk.url), 9.0
     begun = time.monotonic()
     with pytest.raises(ServerError, match="took the request and was silent"):
         remote.answers([Dialogue.ask(FILM)], max_new_tokens=4)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 9, "not the whole silence"
     assert len(desk.asked) == 2
     assert "asking once more" in caplog.text
 

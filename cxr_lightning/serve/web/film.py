@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.shards.dicom import Frame, other_than_chest, read_frame
-from cxr_lightning.shards.images import MOST_PIXELS, Gray, ImageError, load_gray, opened
+from cxr_lightning.shards.images import MOST_PIXELS, Gray, ImageError, is_dicom, load_gray, opened
 
 Place = Literal["frontal", "lateral"]
 PLACES: tuple[Place, ...] = ("frontal", "lateral")
@@ -100,7 +100,7 @@ def read_film(data: bytes, most_pixels: int = MOST_PIXELS, *, any_body_part: boo
 
 
 def _read(data: bytes, most_pixels: int) -> Film:
-    if data[128:132] == b"DICM":
+    if is_dicom(data):
         return _of_frame(read_frame(data, most_pixels))
     gray = load_gray(data, most_pixels)
     deep = _deep(data, most_pixels) if data[:4] == b"\x89PNG" else None

@@ -14,7 +14,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.serve.dialogue import Dialogue, Responder
 from cxr_lightning.serve.web.conversation import Conversation, Exchange
 from cxr_lightning.serve.web.film import PLACES, Film, Place
 from cxr_lightning.serve.web.turnstile import Turnstile

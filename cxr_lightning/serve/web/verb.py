@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from cxr_lightning.serve.address import is_loopback
 from cxr_lightning.serve.dialogue import Responder
 from cxr_lightning.serve.opening import is_url, open_responder
 from cxr_lightning.serve.web.login import VARIABLE, Login, read_login
 from cxr_lightning.serve.web.sessions import Sessions
 from cxr_lightning.serve.web.turnstile import Turnstile
+from cxr_lightning.site import is_loopback
 
 _FEW = 4
 """Questions that a server is asked at once, when not said: it batches them itself."""

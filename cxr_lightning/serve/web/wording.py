@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
-from cxr_lightning.serve.trouble import ServerError
+from cxr_lightning.endpoint.trouble import ServerError
 
 _log = logging.getLogger(__name__)
 _URL = re.compile(r"\bhttps?://[^\s,;)]*[^\s,;).:]")

@@ -14,7 +14,8 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.serve.dialogue import Dialogue, Responder
 from cxr_lightning.serve.local import Local
 from cxr_lightning.serve.web.film import read_film
 from tests.fitting import ROOT, environment

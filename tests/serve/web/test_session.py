@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from cxr_lightning.serve.dialogue import Reply
-from cxr_lightning.serve.trouble import ServerError
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.endpoint.trouble import ServerError
 from cxr_lightning.serve.web.film import read_film
 from cxr_lightning.serve.web.session import PageRefusal, Session
 from cxr_lightning.serve.web.sessions import Sessions

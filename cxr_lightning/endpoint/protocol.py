@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_lightning.serve.dialogue import Finish, Reply
-from cxr_lightning.serve.trouble import RefusedError, foreign
+from cxr_lightning.endpoint.reply import Finish, Reply, sound
+from cxr_lightning.endpoint.trouble import RefusedError, foreign
+
+_MOST_TOKENS = 10**9
+"""No question or answer has more; a number of a thousand digits would stumble over itself later."""
 
 
 def models_of(page: Any, url: str) -> list[str]:
@@ -24,7 +27,7 @@ def models_of(page: Any, url: str) -> list[str]:
     """
     data = getattr(page, "data", None)
     names = [getattr(each, "id", None) for each in data] if isinstance(data, list) else [None]
-    found = [name for name in names if isinstance(name, str)]
+    found = [sound(name) for name in names if isinstance(name, str)]
     if len(found) < len(names):
         raise foreign(url, "no list of models")
     return found
@@ -51,7 +54,7 @@ def reply_of(answer: Any, url: str) -> Reply:
         raise RefusedError(f"{url} answered without words (finish_reason {choice.finish_reason})")
     usage = getattr(answer, "usage", None)
     return Reply(
-        _text(message.content, url).strip(),
+        sound(_text(message.content, url)).strip(),
         _count(usage, "completion_tokens"),
         _finish(choice.finish_reason),
         _count(usage, "prompt_tokens"),
@@ -90,10 +93,10 @@ def streamed(text: str, reason: str | None, *, stopped: bool, url: str) -> Reply
         ServerError: It is broken off.
     """
     if stopped:
-        return Reply(text, None, "stopped")
+        return Reply(sound(text), None, "stopped")
     if reason is None:
         raise foreign(url, "an answer that breaks off" if text else "a stream without an answer")
-    return Reply(text, None, _finish(reason))
+    return Reply(sound(text), None, _finish(reason))
 
 
 def _choice(answer: Any, url: str) -> Any:
@@ -111,7 +114,9 @@ def _text(content: Any, url: str) -> str:
 
 def _count(usage: Any, name: str) -> int | None:
     count = getattr(usage, name, None)
-    return count if isinstance(count, int) else None
+    if not isinstance(count, int) or isinstance(count, bool):
+        return None
+    return count if 0 <= count <= _MOST_TOKENS else None
 
 
 def _finish(reason: Any) -> Finish | None:
