@@ -2,6 +2,7 @@
 
 MIMIC-CXR writes `___`, Open-i `XXXX`, older sets `[** ... **]`. What was blacked out is unknown, and guessing it would
 put words into a radiologist's mouth: a blank is cut where it stood before a noun or in a date, else the sentence goes.
+Behind a denial no blank is cut but a date: "no XXXX infiltrates" may have been "no new infiltrates", which denies less.
 """
 
 from __future__ import annotations
@@ -9,29 +10,71 @@ from __future__ import annotations
 import re
 
 _I = re.IGNORECASE
-_BLANK = r"(?:_{2,}|\bX{4,}\b|\[\*\*.*?\*\*\])"
-_ANY_BLANK = re.compile(_BLANK)
-_AGE = re.compile(rf"{_BLANK}[- ]?(?:year|yr|y)s?[- /]?(?:old|o)\b\s*", _I)
+BLANK = r"(?:_{2,}|\bX{4,}\b|\[\*\*.*?\*\*\])"
+"""A word blacked out, as a pattern; in small letters too where case is ignored."""
+
+_ANY_BLANK = re.compile(BLANK)
+_AGE = re.compile(rf"{BLANK}[- ]?(?:year|yr|y)s?[- /]?(?:old|o)\b\s*", _I)
 _DATED = re.compile(
-    rf"\s*\(?\b(?:dated|performed on|from|on|at) (?:{_BLANK}[\s,/:-]*)+(?:[ap]\.?m\b\.?|hours?)?\)?(?=\s*(?:$|[,;.)]))",
+    rf"\s*\(?\b(?:dated|performed on|from|on|at) (?:{BLANK}[\s,/:-]*)+(?:[ap]\.?m\b\.?|hours?)?\)?(?=\s*(?:$|[,;.)]))",
     _I,
 )
-_XRAY = re.compile(rf"\s*\bx-\s*{_BLANK}", _I)
-_NO_SIGN_OF = re.compile(rf"(?<=\bno ){_BLANK} of (?:an? |the )?(?=\w)", _I)
+_XRAY = re.compile(rf"\s*\bx-\s*{BLANK}", _I)
+# What is denied or called normal is so only together with what was blacked out behind it.
+_DENIED = re.compile(
+    r"\b(?:no|not|without|nor|neither|never|none|negative|free of|absen(?:ce|t)|lack of|denies|clear|normal"
+    r"|unremarkable|intact)\b",
+    _I,
+)
+_DENIAL_ENDS = re.compile(
+    r"\b(?:but|although|though|however|with|there (?:is|are)|and (?:the|an?|mild|moderate|small))\b", _I
+)
 _LAST_PLACE = re.compile(
-    rf"\s(?:at|in|within|overlying|near|along|over|involving|for|by)(?: the| a)?(?: [\w-]+){{0,2}} {_BLANK}$", _I
+    rf"\s(?:at|in|within|overlying|near|along|over|involving|for|by|on)(?: the| a)?(?: [\w-]+){{0,2}} {BLANK}$", _I
+)
+# "Most XXXX representing" was "most likely representing".
+_MOST_LIKELY = re.compile(
+    rf"\s(?:most|more|very) {BLANK}\s(?=represent|reflect|related|secondary|due|suggest|consistent)", _I
 )
 # Before these words the blank was a noun or a verb of its own, and the sentence would limp without it.
 _LIMPS_BEFORE = frozenset(
     """of and or is are was were be been in on the to with at for by from has have as that than which may can could
     normal clear intact unremarkable stable appear appears remain remains seen noted within without but there overlying
-    otherwise demonstrate demonstrates""".split()  # noqa: SIM905
+    otherwise demonstrate demonstrates overlies overlie overlying projects project terminates measures courses extends
+    consistent compatible suggests suggest suggestive shows show may
+    showed demonstrated revealed had""".split()  # noqa: SIM905
 )
 _GOES_AFTER = frozenset(
     """a an the no any some is are was with without and or of in from there mild moderate small large minimal probable
     possible multiple few several scattered patchy streaky bilateral left right focal""".split()  # noqa: SIM905
 )
 _GOES_BEFORE = frozenset("represent represents representing reflect reflects reflecting secondary due related".split())  # noqa: SIM905
+
+# A blank between an adjective and one of these was another adjective: "left basilar XXXX opacity".
+_NOUNS = re.compile(
+    r"^(?:opacit(?:y|ies)|densit(?:y|ies)|fractures?|deformit(?:y|ies)|generators?|catheters?|scarring|effusions?|nodules?"
+    r"|edema|position|infiltrates?|pacemakers?|icd\S*|granulomas?)$",
+    _I,
+)
+_ADJECTIVE = re.compile(
+    r"^(?:\w*(?:[^e]al|ar|ic|ed|ate|ous|ive|chy|aky|dular)|dual|single|lower|upper|mid|mild|stable|small|both)$",
+    _I,
+)
+# What hangs on a sentence and can go with its blank: ", XXXX atelectasis", "most XXXX pneumonia", "which XXXX edema".
+_TAIL = re.compile(
+    rf"(?:,\s|\s(?=(?:most|which|that|with|without|as|and|representing|suggesting|consistent|compatible|due|secondary)\s))"
+    rf"(?:(?!,\s|{BLANK}).)*{BLANK}.*$",
+    _I,
+)
+# "Lungs are clear, except for XXXX" does not say that the lungs are clear.
+_TAKES_BACK = re.compile(r"\b(?:except|excepting|other|aside|apart|besides|but|however|though|although|if|or)\b", _I)
+_STANDS = 3
+_HANGS = re.compile(
+    r"^(?:if|in addition|given|although|when|because|for|on|in)\b|\bhowever\b|\b(?:most|less|more)$", _I
+)
+
+# "Lungs are hyperexpanded" may end in an adjective, "there are calcified left hilar" may not.
+_VERB = re.compile(r"^(?!there\b).*\b(?:is|are|was|were|remains?|appears?)\b", _I)
 
 _WANTS_NOUN = frozenset("pulmonary costophrenic aortic hilar mediastinal cardiac bony osseous soft lymph both".split())  # noqa: SIM905
 
@@ -45,19 +88,36 @@ def without_blanks(sentence: str) -> str:
     Returns:
         The sentence without them, or the empty string where it would not read.
     """
-    shorter = _NO_SIGN_OF.sub("", _XRAY.sub("", sentence))
-    shorter = _LAST_PLACE.sub("", _AGE.sub("", _DATED.sub("", shorter)))
+    shorter = _AGE.sub("", _DATED.sub("", _MOST_LIKELY.sub(" ", _XRAY.sub("", sentence))))
+    place = _LAST_PLACE.search(shorter)
+    if place and not _is_denied(shorter[: place.start()]):
+        shorter = shorter[: place.start()]
     while blank := _ANY_BLANK.search(shorter):
         before, after = shorter[: blank.start()].split(), shorter[blank.end() :].split()
         if not _can_go(before, after):
-            return ""
+            return _without_tail(shorter)
         shorter = " ".join(before + after)
     return shorter
 
 
+def _without_tail(sentence: str) -> str:
+    """Cut the clause that holds the first blank that cannot go, and all behind it."""
+    tail = _TAIL.search(sentence)
+    head = sentence[: tail.start()].strip(" ,") if tail else ""
+    if (
+        not tail
+        or (_TAKES_BACK.search(tail[0]) and _is_denied(head))
+        or len(head.split()) < _STANDS
+        or _ANY_BLANK.search(head)
+        or _HANGS.search(head)
+    ):
+        return ""
+    return "" if _ADJECTIVE.match(head.split()[-1]) and not _VERB.search(head) else head
+
+
 def _can_go(before: list[str], after: list[str]) -> bool:
     """Tell whether a blank merely qualified the word after it."""
-    if not after:
+    if not after or _is_denied(" ".join(before)):
         return False
     following = after[0].lower().strip(".,;:")
     if _ANY_BLANK.match(after[0]):
@@ -67,4 +127,11 @@ def _can_go(before: list[str], after: list[str]) -> bool:
         return False
     if not before or before[-1].lower() in _GOES_AFTER:
         return True
+    if _NOUNS.match(following) and _ADJECTIVE.match(before[-1]):
+        return True
     return following in _GOES_BEFORE and before[-1].lower() not in _WANTS_NOUN
+
+
+def _is_denied(before: str) -> bool:
+    """Tell whether what stands before a blank denies what the blank belonged to."""
+    return _DENIED.search(_DENIAL_ENDS.split(before)[-1]) is not None

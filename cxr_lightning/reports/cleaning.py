@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from cxr_lightning.reports.blanks import without_blanks
-from cxr_lightning.reports.priors import without_priors
+from cxr_lightning.reports.calls import without_calls
+from cxr_lightning.reports.clauses import split_clauses
+from cxr_lightning.reports.priors import may_need_another, without_priors
 from cxr_lightning.reports.sentences import bare_sentence, join_sentences, split_sentences
 
 _PICTURE = r"(?:views?|radiographs?|radiography|x-?rays?|films?|images?|projections?)"
@@ -39,26 +42,22 @@ _VIEW_VERB = re.compile(
     r"(?:again )?(?:demonstrates?|shows?|reveals?)\s+(?=\w)",
     re.IGNORECASE,
 )
-# Whom the radiologist called, and when.
-_CALLED = re.compile(
-    r"\b(?:discussed (?:with|by)|communicated|telephoned|paged|notified|informed|conveyed|d/w|reported to"
-    r"|w(?:as|ere) called)\b"
-    r"|\bdr\.? [a-z_]|\b(?:tele)?phone\b",
-    re.IGNORECASE,
-)
 # A cut can leave a sentence hanging in the air: "which is", "This is markedly".
 _LOOSE_END = re.compile(r"(?:[\s,]+(?:and|but|or|which|that|although|though|as|the|a|an))+$", re.IGNORECASE)
 _HANGING = re.compile(
     r"\b(?:is|are|was|were|be|been|has|have|appears?|remains?|may|due|of|in|at|to|with|from|for|than|there"
     r"|within|overlying"
     r"|recommend|(?:marked|slight|mild|minimal|significant|essential|gross|relative|complete|partial)ly)$"
-    r"|^(?:change|chest|exam|examination|study|findings?)$",
+    r"|\b(?:its|their|his|her)(?: tips?)?$|^\w+,? if \w+$"
+    r"|, the findings$|^(?:change|chest|exam|examination|study|findings?)$",
     re.IGNORECASE,
 )
 
 
 # Nobody dictates a sentence so long: it is a table or a machine's output, and the patterns here would take minutes.
 _LONGEST = 1000
+# Radiologists repeat themselves: half of an archive's sentences were there before.
+_REMEMBERED = 65_536
 
 
 def clean(text: str) -> str:
@@ -82,25 +81,41 @@ def clean_sentences(text: str) -> list[str]:
     Returns:
         What is left of each sentence, without those of which nothing is.
     """
-    return [kept for sentence in split_sentences(text) if (kept := _clean_sentence(sentence))]
+    return [kept for sentence in split_sentences(text) for kept in _clean_sentence(sentence)]
 
 
-def _clean_sentence(sentence: str) -> str:
+@lru_cache(maxsize=_REMEMBERED)
+def _clean_sentence(sentence: str) -> tuple[str, ...]:
+    """Clean a sentence: it stays one where all of it stays, else each clause that is left stands by itself."""
     if len(sentence) > _LONGEST:
-        return ""
-    kept = sentence
-    for step in _STEPS:
-        kept = bare_sentence(step(kept))
-    if kept != sentence:
-        kept = _LOOSE_END.sub("", kept)
-        if _HANGING.search(kept):
-            return ""
+        return ()
+    kept = _taken(_STEPS, sentence)
+    clauses = split_clauses(kept) if may_need_another(kept) else [("", kept)]
+    cleaned = tuple(_clean_clause(clause, kept=kept == sentence) for _, clause in clauses)
+    if cleaned == tuple(clause for _, clause in clauses):
+        cleaned = (kept,)
     # A sentence says something: two letters at least, not a leftover of punctuation or a lone number.
-    return kept if sum(char.isalpha() for char in kept) >= 2 else ""
+    return tuple(each for each in cleaned if sum(char.isalpha() for char in each) >= 2)
 
 
-def _without_calls(sentence: str) -> str:
-    return "" if _CALLED.search(sentence) else sentence
+def _taken(steps: tuple[Callable[[str], str], ...], text: str) -> str:
+    for step in steps:
+        text = bare_sentence(step(text))
+    return text
+
+
+def _clean_clause(clause: str, *, kept: bool) -> str:
+    """Clean a clause; where anything was cut from it (or before, from its sentence), it may not hang in the air."""
+    cleaned = _taken(_CLAUSE_STEPS, clause)
+    if kept and cleaned == clause:
+        return cleaned
+    cleaned = _LOOSE_END.sub("", cleaned)
+    return "" if _HANGING.search(cleaned) else cleaned
+
+
+def forget() -> None:
+    """Forget the sentences that were cleaned: for measuring what text that never repeats costs."""
+    _clean_sentence.cache_clear()
 
 
 def _without_views(sentence: str) -> str:
@@ -109,4 +124,5 @@ def _without_views(sentence: str) -> str:
     return _VIEW_VERB.sub("", _VIEW_OPENING.sub("", sentence))
 
 
-_STEPS: tuple[Callable[[str], str], ...] = (_without_calls, _without_views, without_priors, without_blanks)
+_STEPS: tuple[Callable[[str], str], ...] = (without_calls, _without_views)
+_CLAUSE_STEPS: tuple[Callable[[str], str], ...] = (without_priors, without_blanks)

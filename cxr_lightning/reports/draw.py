@@ -1,6 +1,7 @@
-"""Chance without a generator: what is drawn for a study depends on its key alone.
+"""Chance without a generator: what is drawn for a study depends on its key and on what the draw is for.
 
-So neither the number of workers nor the order of rows, nor any other study, changes what a study is asked.
+So neither the number of workers nor the order of rows changes what a study is asked. Other studies do in one way only:
+through the shares of findings that a caller counted among them and compares a draw with.
 """
 
 from __future__ import annotations

@@ -10,7 +10,10 @@ import re
 
 _ABBREVIATIONS = ("dr", "mr", "mrs", "ms", "vs", "approx", "e.g", "i.e", "a.m", "p.m", "cf", "no", "st", "etc", "resp")
 _END = re.compile(r"[.?!]+[\")\]]*(?=\s|$)|;(?=\s)|(?<=[a-z)])\.(?=[A-Z][a-z])")
+# "1. Cardiomegaly without failure 2. Ectatic aorta": the stop before the next point was forgotten.
+_NEXT_POINT = re.compile(r"(?<=[a-z]{3})(?= [2-9]\. [A-Z])")
 _NUMBER = re.compile(r"^(?:\(?\d{1,2}[.)]|[-*•#>]+)\s*(?=\D|$)")
+_LONGEST_WORD = 40
 _LAST_WORD = re.compile(r"([A-Za-z.]+)$")
 
 
@@ -24,9 +27,12 @@ def split_sentences(text: str) -> list[str]:
         Sentences without list numbers and without their final full stop, none of them empty.
     """
     flat = " ".join(text.split())
+    if flat.startswith("1"):
+        flat = _NEXT_POINT.sub(".", flat)
     sentences, start = [], 0
     for match in _END.finditer(flat):
-        if _is_inside(flat[start : match.start()], match[0]):
+        # No abbreviation is longer, and to look at all that is before would take the square of a text's length.
+        if _is_inside(flat[max(start, match.start() - _LONGEST_WORD) : match.start()], match[0]):
             continue
         sentences.append(flat[start : match.start()] + ("?" if "?" in match[0] else ""))
         start = match.end()

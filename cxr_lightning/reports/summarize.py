@@ -7,6 +7,7 @@ kept only where no other sentence says all of it: the more specific one stays.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from cxr_lightning.reports.cleaning import clean_sentences
 from cxr_lightning.reports.sentences import join_sentences
@@ -27,6 +28,8 @@ _SAME = {
     "not": "no",
     "without": "no",
 }
+# No report has so many; to compare each with each would take the square of their number.
+_MANY = 200
 _AXES = (
     frozenset({"left", "right", "bilateral"}),
     frozenset({"upper", "mid", "middle", "lower", "apical", "basilar", "base", "perihilar"}),
@@ -43,6 +46,8 @@ def summarize(report: Report) -> str:
         Prose, or the empty string where nothing is left to say.
     """
     sentences = clean_sentences(report.findings) + clean_sentences(report.impression)
+    if len(sentences) > _MANY:
+        return join_sentences(list(dict.fromkeys(sentences)))
     return join_sentences([sentence for place, sentence in enumerate(sentences) if not _repeated(place, sentences)])
 
 
@@ -73,6 +78,12 @@ def said_in(sentence: str, earlier: str) -> bool:
     return not any(len(known & axis) > 1 and len(words & axis) == 1 for axis in _AXES)
 
 
+def forget_words() -> None:
+    """Forget the sentences whose telling words are known: for measuring what text that never repeats costs."""
+    _telling.cache_clear()
+
+
+@lru_cache(maxsize=65_536)
 def _telling(sentence: str) -> frozenset[str]:
     words = (_SAME.get(word, word) for word in _WORD.findall(sentence.lower()))
     return frozenset(_stem(word) for word in words if word not in _EMPTY)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_lightning.reports.sources import Columns, Flaw, Found, SourceError, open_source
+from cxr_lightning.reports.sources import Columns, Flaw, Found, Reading, SourceError, open_source
 from cxr_lightning.study import Study
 
 pytestmark = pytest.mark.quick
@@ -26,13 +26,13 @@ def jsonl(folder: Path, *rows: Any, name: str = "studies.jsonl") -> Path:
 
 
 def studies(root: Path, columns: Columns = Columns()) -> list[Study]:  # noqa: B008
-    found = list(open_source("table", root, columns))
+    found = list(open_source("table", root, Reading(columns)))
     assert all(isinstance(item, Found) for item in found), found
     return [item.study for item in found if isinstance(item, Found)]
 
 
 def flaw(root: Path) -> Flaw:
-    (only,) = open_source("table", root, Columns())
+    (only,) = open_source("table", root)
     assert isinstance(only, Flaw)
     return only
 
@@ -42,7 +42,7 @@ def test_rows_of_one_study_are_joined_wherever_they_stand(tmp_path):
     first, second = studies(jsonl(tmp_path, *rows))
     assert [(view.path.name, view.position) for view in first.views] == [("a.png", "frontal"), ("side.png", "lateral")]
     assert (second.study_id, second.views[0].position) == ("s2", "unknown")
-    found = next(iter(open_source("table", tmp_path, Columns())))
+    found = next(iter(open_source("table", tmp_path)))
     assert found.where == "studies.jsonl:1,3"
 
 
@@ -59,7 +59,7 @@ def test_csv_and_jsonl_say_the_same(tmp_path):
 def test_lines_are_counted_through_line_breaks_in_cells(tmp_path):
     text = 'study_id,patient_id,image,report\ns1,p1,a.png,"two\nlines"\ns2,,a.png,x\ns3,p1,a.png\n'
     (tmp_path / "t.csv").write_text(text)
-    flaws = [item for item in open_source("table", tmp_path, Columns()) if isinstance(item, Flaw)]
+    flaws = [item for item in open_source("table", tmp_path) if isinstance(item, Flaw)]
     assert [item.where for item in flaws] == ["t.csv:5", "t.csv:4"]
 
 
@@ -151,7 +151,7 @@ def test_a_study_that_cannot_be_used_says_why(tmp_path, rows, reason):
 
 def test_a_broken_line_is_a_flaw_that_does_not_quote_it(tmp_path):
     jsonl(tmp_path, '{"report": "Zebra', "[1]", BASE)
-    flaws = [item for item in open_source("table", tmp_path, Columns()) if isinstance(item, Flaw)]
+    flaws = [item for item in open_source("table", tmp_path) if isinstance(item, Flaw)]
     assert [item.where for item in flaws] == ["studies.jsonl:1", "studies.jsonl:2"]
     assert "Zebra" not in str(flaws)
 
@@ -166,7 +166,7 @@ def test_a_broken_line_is_a_flaw_that_does_not_quote_it(tmp_path):
 )
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path, columns, said):
     with pytest.raises(SourceError, match=said):
-        list(open_source("table", jsonl(tmp_path, BASE), columns))
+        list(open_source("table", jsonl(tmp_path, BASE), Reading(columns)))
 
 
 def test_where_the_table_may_lie(tmp_path):
@@ -202,7 +202,7 @@ def test_any_table_gives_studies_flaws_or_one_clear_error(tmp_path_factory, rows
     folder = tmp_path_factory.mktemp("table")
     jsonl(folder, *[row if isinstance(row, str) else {**BASE, **row} for row in rows])
     try:
-        found = list(open_source("table", folder, Columns()))
+        found = list(open_source("table", folder))
     except SourceError:
         return
     assert all(isinstance(item, Found | Flaw) for item in found)

@@ -44,3 +44,36 @@ class Flaw:
 
 class SourceError(ValueError):
     """A source as a whole cannot be read: the message says what was found, where, and what to do."""
+
+
+class StudyError(ValueError):
+    """One study cannot be used: the message says why, without report text and without patient names.
+
+    Args:
+        kind: A few words that equal errors share, to count them by.
+        reason: What exactly is wrong here.
+        bad: False where nothing is wrong but nothing can be learned either.
+    """
+
+    def __init__(self, kind: str, reason: str, *, bad: bool = True) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.bad = bad
+
+    def flaw(self, where: str) -> Flaw:
+        """Make it a flaw.
+
+        Args:
+            where: File and lines, for people.
+        """
+        return Flaw(where, self.kind, str(self), self.bad)
+
+
+def view_missing(where: str, missing: str) -> Flaw:
+    """Tells of a study that goes without some of its images.
+
+    Args:
+        where: File and lines of the study.
+        missing: How many of which images are not there: "1 of 3 images".
+    """
+    return Flaw(where, "view missing", f"{missing} are not there; it goes without", bad=False)

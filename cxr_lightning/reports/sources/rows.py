@@ -1,6 +1,7 @@
 """Rows of a JSONL or CSV file with their line numbers: what enters is a path, what leaves are dictionaries or flaws.
 
-The two formats differ in how a line can be wrong and in nothing else, so everything after this file sees rows only.
+The two formats differ in how a line can be wrong and in nothing else, so everything after this file sees rows only. A
+row knows the byte it starts at, so that it can be read again instead of being held.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from cxr_lightning.reports.sources.found import Flaw, SourceError
+from cxr_lightning.reports.sources.lines import Line, lines, lines_of
 
 SUFFIXES = (".jsonl", ".csv")
 USUAL_NAMES = ("studies.jsonl", "manifest.jsonl", "studies.csv", "manifest.csv")
@@ -24,10 +27,21 @@ class Row:
     Attributes:
         line: The line it starts on, counted from 1.
         cells: Column name to value: text, number, list, or None.
+        start: The byte it starts at.
     """
 
     line: int
     cells: dict[str, object]
+    start: int = 0
+
+    def text(self, column: str) -> str:
+        """Take a cell's text.
+
+        Args:
+            column: Its column; one that is not there is empty, and so is what is neither text nor number.
+        """
+        value = self.cells.get(column)
+        return str(value).strip() if isinstance(value, str | int) else ""
 
 
 def table_file(root: Path) -> Path:
@@ -57,56 +71,176 @@ def table_file(root: Path) -> Path:
     raise SourceError(f"{root}: holds {found}; name the table itself, or call it {USUAL_NAMES[0]}")
 
 
-def rows(path: Path) -> Iterator[Row | Flaw]:
-    """Read a table row by row.
+class Table:
+    """A table that can be read through, and again row by row.
 
     Args:
         path: A file that ends in .jsonl or .csv.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._csv = path.suffix.lower() == ".csv"
+        self._header: list[str] = []
+
+    def each(self) -> Iterator[Row | Flaw]:
+        """Read row by row.
+
+        Yields:
+            A row, or a flaw for a line that is no row.
+
+        Raises:
+            SourceError: The file as a whole is not a table.
+        """
+        yield from csv_rows(self.path) if self._csv else _jsonl_rows(self.path)
+
+    def at(self, file: IO[bytes], line: int, start: int) -> Row | Flaw:
+        """Read a row again.
+
+        Args:
+            file: The table, open for reading.
+            line: The line it starts on.
+            start: The byte it starts at.
+
+        Raises:
+            SourceError: The file has changed since.
+        """
+        if not self._csv:
+            again = next(lines_of(file, self.path, line, start), None)
+            return json_row(again, self.path) if again else Flaw(f"{self.path.name}:{line}", "row unreadable", "gone")
+        if not self._header:
+            self._header = header_of(next(csv.reader(Feed(lines_of(file, self.path))), None), self.path)
+        try:
+            values = next(csv.reader(Feed(lines_of(file, self.path, line, start)), strict=True))
+        except (csv.Error, StopIteration):
+            raise SourceError(f"{self.path}:{line}: has changed while it was read") from None
+        return row_of(values, self._header, self.path, line, start)
+
+
+def csv_rows(path: Path, *needed: str) -> Iterator[Row | Flaw]:
+    """Read a CSV file row by row.
+
+    Args:
+        path: A CSV file, plain or gzip, whose first line names the columns.
+        needed: Columns that must be there.
 
     Yields:
-        A row, or a flaw for a line that is no row.
+        A row, or a flaw for one that does not fit the header.
 
     Raises:
-        SourceError: The file as a whole is not a table.
+        SourceError: It is not such a file, or lacks a column.
     """
-    yield from _csv_rows(path) if path.suffix.lower() == ".csv" else _jsonl_rows(path)
+    feed = Feed(lines(path))
+    reader = csv.reader(feed, strict=True)
+    try:
+        header = header_of(next(reader, None), path, needed)
+        line, start = feed.line, feed.start
+        for values in reader:
+            if values:
+                yield row_of(values, header, path, line, start)
+            line, start = feed.line, feed.start
+    except csv.Error as error:
+        raise SourceError(f"{path}:{feed.line - 1}: not CSV ({error}); are quotes in the text doubled?") from None
+
+
+class Feed:
+    """Gives a CSV reader its lines and knows where the next one starts.
+
+    Args:
+        source: The lines.
+
+    Attributes:
+        line: Number of the next line.
+        start: The byte it starts at.
+    """
+
+    def __init__(self, source: Iterator[Line]) -> None:
+        self._source = source
+        self.line, self.start = 1, 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._source)
+        self.line, self.start = line.number + 1, line.start + line.size
+        return line.text
+
+
+def header_of(values: list[str] | None, path: Path, needed: tuple[str, ...] = ()) -> list[str]:
+    """Check a CSV file's first row.
+
+    Args:
+        values: Its cells; None where there is no row.
+        path: The file, for people.
+        needed: Columns that must be there.
+
+    Raises:
+        SourceError: There is none, or it lacks a column.
+    """
+    if not values:
+        raise SourceError(f"{path}: empty; its first line must name the columns")
+    missing = [name for name in needed if name not in values]
+    if missing:
+        raise SourceError(f"{path}: has no column {', '.join(missing)}; is this the published file, unchanged?")
+    return values
+
+
+def row_of(values: list[str], header: list[str], path: Path, line: int, start: int) -> Row | Flaw:
+    """Name a CSV row's cells.
+
+    Args:
+        values: The cells.
+        header: The columns.
+        path: The file, for people.
+        line: The line it starts on.
+        start: The byte it starts at.
+    """
+    where = f"{path.name}:{line}"
+    if len(values) != len(header):
+        return Flaw(where, "row unreadable", f"{len(values)} cells where the header names {len(header)}")
+    if any("\0" in value for value in values):
+        return Flaw(where, "row unreadable", "holds NUL bytes, which no text does")
+    return Row(line, dict(zip(header, values, strict=True)), start)
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row | Flaw]:
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            try:
-                cells = json.loads(raw.decode("utf-8-sig"))
-            except (ValueError, RecursionError) as error:
-                # The decoder's own message can quote the line, and a line holds a report: its type must do.
-                yield Flaw(f"{path.name}:{line}", "row unreadable", f"not JSON in UTF-8 ({type(error).__name__})")
-                continue
-            if isinstance(cells, dict):
-                yield Row(line, cells)
-            else:
-                yield Flaw(f"{path.name}:{line}", "row unreadable", f"a JSON {type(cells).__name__}, not an object")
+    for line in lines(path):
+        if line.text.strip():
+            yield json_row(line, path)
 
 
-def _csv_rows(path: Path) -> Iterator[Row | Flaw]:
+def json_row(line: Line, path: Path) -> Row | Flaw:
+    """Read one line of JSONL.
+
+    Args:
+        line: The line.
+        path: The file, for people.
+    """
+    where = f"{path.name}:{line.number}"
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, None)
-            if not header:
-                raise SourceError(f"{path}: empty; its first line must name the columns")
-            start = reader.line_num + 1
-            for values in reader:
-                line, start = start, reader.line_num + 1
-                if not values:
-                    continue
-                if len(values) == len(header):
-                    yield Row(line, dict(zip(header, values, strict=True)))
-                else:
-                    reason = f"{len(values)} cells where the header names {len(header)}"
-                    yield Flaw(f"{path.name}:{line}", "row unreadable", reason)
-    except csv.Error as error:
-        raise SourceError(f"{path}:{reader.line_num}: not CSV ({error}); are quotes in the text doubled?") from None
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8 and try again") from None
+        cells = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        # The decoder's own message can quote the line, and a line holds a report: its type must do.
+        return Flaw(where, "row unreadable", f"not JSON in UTF-8 ({type(error).__name__})")
+    if halved(line.text, cells):
+        return Flaw(where, "row unreadable", "escapes half a character (\\ud8.. without its other half)")
+    if isinstance(cells, dict):
+        return Row(line.number, cells, line.start)
+    return Flaw(where, "row unreadable", f"a JSON {type(cells).__name__}, not an object")
+
+
+def halved(text: str, value: object) -> bool:
+    """Say whether a JSON value holds halves of characters, which no file can store.
+
+    Args:
+        text: The JSON text.
+        value: What it says.
+    """
+    if "\\ud" not in text and "\\uD" not in text:
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,8 +1,7 @@
 """Source `table`: a JSONL or CSV file with one row a study, or one row an image, becomes studies.
 
 Rows that share a study id are joined, wherever they stand in the file: their images become views of one study, and
-their question-answer pairs its turns. The text of a whole table fits in memory (a quarter of a million reports need
-less than 1 GiB); its images are not opened here.
+their question-answer pairs its turns. The table is read twice, and only the places of its rows are held.
 """
 
 from __future__ import annotations
@@ -10,42 +9,42 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from cxr_lightning.reports.sections import split_sections
+from cxr_lightning.reports.sources.apart import report_of
 from cxr_lightning.reports.sources.columns import Columns
-from cxr_lightning.reports.sources.found import Flaw, Found, SourceError
-from cxr_lightning.reports.sources.rows import Row, rows, table_file
-from cxr_lightning.study import Position, Report, Split, Study, View
+from cxr_lightning.reports.sources.found import Flaw, Found, SourceError, StudyError
+from cxr_lightning.reports.sources.joined import joined
+from cxr_lightning.reports.sources.places import Place, Places
+from cxr_lightning.reports.sources.position import hung, position_of
+from cxr_lightning.reports.sources.rows import Row, Table, table_file
+from cxr_lightning.reports.sources.source import Reading
+from cxr_lightning.reports.sources.uses import SPLIT_WORDS
+from cxr_lightning.study import Report, Split, Study, View
 
-SPLIT_WORDS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "validate": "validate",
-    "validation": "validate",
-    "valid": "validate",
-    "val": "validate",
-    "dev": "validate",
-    "test": "test",
-    "testing": "test",
-}
-FRONTAL_WORDS = frozenset({"frontal", "pa", "ap", "postero-anterior", "antero-posterior", "posteroanterior"})
-LATERAL_WORDS = frozenset({"lateral", "lat", "ll", "rl", "l", "left lateral", "right lateral"})
 NO_LABEL = frozenset({"normal", "none", "no finding"})
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 
 
-class RowError(ValueError):
-    """One study's rows cannot be used; the message says why, without report text."""
+class RowError(StudyError):
+    """One study's rows cannot be used; the message says why, without report text.
+
+    Args:
+        reason: What is wrong with them.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("row incomplete", reason)
 
 
-def read_table(root: Path, columns: Columns, text_only: bool = False) -> Iterator[Found | Flaw]:
+def read_table(root: Path, reading: Reading) -> Iterator[Found | Flaw]:
     """Read the studies of a table.
 
     Args:
         root: The table, or a folder that holds it; image paths are relative to that folder.
-        columns: What the table's columns are called.
-        text_only: Whether studies may lack an image: their cell is empty, or the table has no such column.
+        reading: What the table's columns are called, and whether studies may lack an image: their cell is empty, or
+            the table has no such column.
 
     Yields:
         Studies in the order of their first rows, and flaws for rows that make no study.
@@ -53,26 +52,26 @@ def read_table(root: Path, columns: Columns, text_only: bool = False) -> Iterato
     Raises:
         SourceError: There is no table, or it lacks a column.
     """
-    path = table_file(root)
-    joined: dict[str, list[Row]] = {}
-    present: set[str] = set()
-    for row in rows(path):
+    table, columns = Table(table_file(root)), reading.columns
+    text_only = reading.text_only or not reading.images
+    places, present = Places(), set[str]()
+    for row in table.each():
         if isinstance(row, Flaw):
             yield row
             continue
         present |= row.cells.keys()
         try:
-            joined.setdefault(_name(row, columns.study_id), []).append(row)
+            places.add(_name(row, columns.study_id), Place(row.line, row.start))
         except RowError as error:
             if columns.study_id in present:
-                yield Flaw(f"{path.name}:{row.line}", "row incomplete", str(error))
-    _check_columns(path, columns, present, text_only)
-    for study_rows in joined.values():
-        where = f"{path.name}:{','.join(str(row.line) for row in study_rows)}"
+                yield error.flaw(f"{table.path.name}:{row.line}")
+    _check_columns(table.path, columns, present, text_only)
+    for where, study_rows in joined(table, places):
         try:
-            yield Found(_study(study_rows, columns, path.parent, text_only), where)
+            study = _study(study_rows, columns, table.path.parent, text_only)
+            yield Found(study if reading.images else replace(study, views=()), where)
         except RowError as error:
-            yield Flaw(where, "row incomplete", str(error))
+            yield error.flaw(where)
 
 
 def _check_columns(path: Path, columns: Columns, present: set[str], text_only: bool) -> None:
@@ -111,40 +110,17 @@ def _views(study_rows: list[Row], columns: Columns, folder: Path, text_only: boo
     for row in study_rows:
         image = _text(row, columns.image, needed=not text_only)
         if image:
-            views.setdefault(folder / image, View(folder / image, _position(_text(row, columns.view))))
+            views.setdefault(folder / image, View(folder / image, position_of(_text(row, columns.view))))
         lateral = _text(row, columns.lateral)
         if lateral:
             views.setdefault(folder / lateral, View(folder / lateral, "lateral"))
-    # The primary view first: a frontal one if there is any, as a reader would hang it.
-    rank: dict[Position, int] = {"frontal": 0, "unknown": 1, "lateral": 2}
-    return tuple(sorted(views.values(), key=lambda view: rank[view.position]))
-
-
-def _position(word: str) -> Position:
-    plain = word.lower().strip()
-    if plain in LATERAL_WORDS:
-        return "lateral"
-    # "AP SUPINE", "PA ERECT", "frontal portable": the first word says it.
-    return "frontal" if plain and plain.split()[0] in FRONTAL_WORDS else "unknown"
+    return hung(views.values())
 
 
 def _report(study_rows: list[Row], columns: Columns) -> Report:
-    text = _agreed(study_rows, columns.report)
-    parsed = split_sections(text) if text else Report()
-    own = {
-        name: _agreed(study_rows, getattr(columns, name))
-        for name in ("findings", "impression", "indication", "technique", "comparison")
-    }
-    # Where the table gives one of the two telling sections apart, free text must not fill the other.
-    apart = bool(own["findings"] or own["impression"])
-    return Report(
-        text=text,
-        indication=own["indication"] or parsed.indication,
-        technique=own["technique"] or parsed.technique,
-        comparison=own["comparison"] or parsed.comparison,
-        findings=own["findings"] if apart else parsed.findings,
-        impression=own["impression"] if apart else parsed.impression,
-    )
+    names = ("findings", "impression", "indication", "technique", "comparison")
+    own = {name: _agreed(study_rows, getattr(columns, name)) for name in names}
+    return report_of(_agreed(study_rows, columns.report), **own)
 
 
 def _agreed(study_rows: Iterable[Row], column: str) -> str:

@@ -1,0 +1,259 @@
+"""A study's texts enter, one reading of them leaves, from which all questions about it are answered.
+
+What is asked must be settled. A finding is not, where the report leaves it open, says yes and no, or denies only a kind
+of it ("no large effusion"); nor where the source's own labels say otherwise than we read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from cxr_lightning.findings.catalogue import BY_NAME
+from cxr_lightning.findings.certainty import Certainty
+from cxr_lightning.findings.mentions import Mention, find_mentions
+from cxr_lightning.findings.observations import DEVICES, NO_FINDING, PARENTS, Observations, observe
+from cxr_lightning.findings.sentences import read_sentences
+from cxr_lightning.reports.conversations.normality import is_unusual, sums_up
+from cxr_lightning.reports.conversations.said import Said
+from cxr_lightning.reports.conversations.topics import DEVICE_ROWS, TOPICS, Topic
+from cxr_lightning.reports.sentences import bare_sentence, join_sentences
+
+_OPEN = (Certainty.PRESENT, Certainty.UNCERTAIN)
+# A denial of one kind is no denial: "no large effusion", "no displaced fracture", "no definite pneumothorax".
+_QUALIFIED = re.compile(
+    r"\b(?:large|moderate|sizable|definite|definitive|obvious|gross|acute|displaced|suspicious|significant|overt|tension"
+    r"|new|massive|dominant|convincing|clear evidence|frank|other|further|additional|right|left|upper|lower|apical"
+    r"|alveolar|compression|rib|noncalcified|worrisome|discrete|evident|appreciable|substantial|lobar)\b",
+    re.IGNORECASE,
+)
+# "Scarring or atelectasis": one of them, and it is open which. "Probable effusion", an overlap, an artefact, another
+# examination's finding, and what lost its verb to a blank ("may healing fracture") are no plain yes either.
+_NOT_PLAIN = re.compile(
+    r"\b(?:or|versus|vs|either|ct|mri|recommend\w*|superimpos\w*|artifact\w*|nipples?|probabl[ey]|likely|presum\w+"
+    r"|may (?!be|represent|reflect|relate|indicate|suggest|also))\b|[a-z]/[a-z]",
+    re.IGNORECASE,
+)
+# What is no longer there, or not all of it: "the effusion has been drained".
+_TAKEN_OUT = re.compile(r"\b(?:drained|evacuated|aspirated|tapped|resected|excised)\b", re.IGNORECASE)
+_EITHER = frozenset({"enlarged_cardiomediastinum"})
+"""Rows that state one of two findings, and it is open which: the heart or the mediastinum."""
+_MATERIAL = (
+    r"(?:leads?|catheters?|wires?|screws?|hardware|rods?|tubes?|plates?|stents?|filters?|pacemakers?|electrodes?)"
+)
+_OWN = r"(?:(?!(?:and|or|with|ribs?|bones?|no)\b)[\w-]+ )"
+_BROKEN_DEVICE = re.compile(
+    rf"\bfractures? (?:of|in|through|involving) {_OWN}{{0,5}}?{_MATERIAL}\b"
+    rf"|\b{_MATERIAL} {_OWN}{{0,3}}?fracture[ds]?\b|\bfractured {_OWN}{{0,3}}?{_MATERIAL}\b",
+    re.IGNORECASE,
+)
+_CLEAR = re.compile(
+    r"\blungs?(?: fields?)? (?:(?:is|are|remains?|appears?) )?(?:(?:grossly|also|both|well) ?\w* ?){0,2}clear\b"
+    r"(?! of| to\b| from| except| other| aside| apart|[^.]*\b(?:except|other than|aside|apart|but|although)\b)"
+    r"|\b(?:well[- ]expanded and )?clear lungs\b|^(?:the )?lungs clear\b",
+    re.IGNORECASE,
+)
+_NOT_CLEAR = re.compile(r"\b(?:not|otherwise|mostly|largely|right lung|left lung)\b", re.IGNORECASE)
+_CHILDREN = {
+    name: frozenset(child for child, parent in PARENTS.items() if parent == name) for name in set(PARENTS.values())
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence of a report.
+
+    Attributes:
+        text: The sentence, as an answer may quote it.
+        mentions: What the labeler reads in it.
+    """
+
+    text: str
+    mentions: tuple[Mention, ...]
+
+    def speaks(self, rows: frozenset[str], *certainties: Certainty) -> Iterator[Mention]:
+        """Yields its mentions of these rows that are so certain."""
+        return (each for each in self.mentions if each.finding in rows and each.certainty in certainties)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a study's texts say.
+
+    Attributes:
+        text: Findings and impression.
+        lines: Their sentences, none of them twice.
+        observations: CheXpert's observations, as we read them.
+        labels: Located labels that are known, without their places; None where nobody knows.
+        source: Observations, as the source labels them; None where it does not.
+        clear: The sentence that calls the lungs clear; empty where none does, or more is said that we can read.
+    """
+
+    text: str
+    lines: tuple[Line, ...]
+    observations: Observations
+    labels: frozenset[str] | None
+    source: dict[str, int] | None
+    clear: str
+
+    def settles(self, topic: Topic) -> bool | None:
+        """Tell whether a finding is there.
+
+        Args:
+            topic: The finding.
+
+        Returns:
+            Yes or no where the report and all known labels say so; None where it is open, or they disagree.
+        """
+        return self._settled[topic.name]
+
+    def stating(self, topic: Topic) -> list[Line]:
+        """List the sentences that state a finding, and not only it or another."""
+        return [line for line in self.lines if any(line.speaks(topic.rows - _EITHER, Certainty.PRESENT))]
+
+    def evidence(self, topic: Topic, *, holds: bool) -> str:
+        """Find the sentence that says most clearly that a finding is there, or is not.
+
+        Args:
+            topic: The finding.
+            holds: Whether it is there.
+
+        Returns:
+            The sentence; empty where none can stand alone.
+        """
+        if holds:
+            lines = sorted(self.stating(topic), key=lambda line: _telling(line, topic), reverse=True)
+            return next((line.text for line in lines if self.may_quote(line)), "")
+        denying = [line for line in self.lines if any(line.speaks(topic.rows, Certainty.ABSENT))]
+        return next((line.text for line in denying if self.may_quote(line)), "" if denying else self.clear)
+
+    def may_quote(self, line: Line) -> bool:
+        """Tell whether a sentence alone says nothing that the whole report contradicts.
+
+        Args:
+            line: One of the report's sentences: "no cavitary nodule" beside "2 cm nodule" may not stand alone.
+        """
+        return not any(
+            self.observations[name].certainty is not each.certainty
+            for each in line.mentions
+            for name in BY_NAME[each.finding].observations
+        )
+
+    @cached_property
+    def _by_row(self) -> dict[str, list[tuple[Mention, Line]]]:
+        """The mentions of each row of the catalogue, with their sentences."""
+        found: dict[str, list[tuple[Mention, Line]]] = {}
+        for line in self.lines:
+            for each in line.mentions:
+                found.setdefault(each.finding, []).append((each, line))
+        return found
+
+    @cached_property
+    def _settled(self) -> dict[str, bool | None]:
+        """Every topic's verdict: each is asked for several times."""
+        verdicts = {topic.name: (topic, self._read(topic)) for topic in TOPICS}
+        return {
+            name: verdict if verdict is not None and self._agree(topic, verdict) else None
+            for name, (topic, verdict) in verdicts.items()
+        }
+
+    @cached_property
+    def abnormal(self) -> bool | None:
+        """Whether the film is abnormal; None where that is open: a finding in doubt, a device alone, an old scar."""
+        if self.observations.stated - {DEVICES, NO_FINDING}:
+            return True
+        spoken = self.observations[NO_FINDING].certainty is Certainty.PRESENT and not self.devices
+        if not spoken or not sums_up(self.text) or any(is_unusual(line.text) for line in self.lines):
+            return None
+        known = None if self.source is None else self.source.get(NO_FINDING) == 1
+        return None if known is False or self.labels else False
+
+    @property
+    def devices(self) -> list[str]:
+        """The sentences that state a device."""
+        return [line.text for line in self.lines if any(line.speaks(DEVICE_ROWS, Certainty.PRESENT))]
+
+    def _read(self, topic: Topic) -> bool | None:
+        found = [pair for row in topic.rows for pair in self._by_row.get(row, ())]
+        certainties = {each.certainty for each, _ in found}
+        if certainties == {Certainty.PRESENT}:
+            plain = any(each.finding not in _EITHER and not _NOT_PLAIN.search(line.text) for each, line in found)
+            return True if plain and not any(_TAKEN_OUT.search(line.text) for _, line in found) else None
+        if certainties - {Certainty.ABSENT}:
+            return None
+        about = {topic.observation, *_CHILDREN.get(topic.observation, ())}
+        if any(self.observations[name].certainty in _OPEN for name in about):
+            return None
+        if not found:
+            return False if topic.cleared and self.clear else None
+        return None if any(_QUALIFIED.search(line.text) and not _sound(each) for each, line in found) else False
+
+    def _agree(self, topic: Topic, holds: bool) -> bool:
+        """Tell whether what others know of the study is what we read."""
+        if self.labels is not None and topic.kinds and bool(topic.kinds & self.labels) is not holds:
+            return False
+        if self.source is None:
+            return True
+        named = self.source.get(topic.observation)
+        if named is None and not holds:
+            # "The lungs are clear" names nothing; a source that finds nothing at all agrees with it.
+            return self.source.get(NO_FINDING) == 1
+        return named == int(holds)
+
+
+def read(said: Said) -> Reading:
+    """Read a study once.
+
+    Args:
+        said: What is known about it.
+    """
+    text = " ".join(part for part in (said.findings, said.impression) if part) or said.summary
+    lines = {line.text: line for line in map(_line, read_sentences(text)) if line.text}
+    observations = observe(text)
+    return Reading(
+        text=text,
+        lines=tuple(lines.values()),
+        observations=observations,
+        labels=None if said.labels is None else frozenset(label.partition(":")[0] for label in said.labels),
+        source=None if said.observations is None else dict(said.observations),
+        clear=_clear(list(lines), observations),
+    )
+
+
+def is_of_a_device(sentence: str) -> bool:
+    """Tell whether what a sentence calls broken is no bone but a device.
+
+    Args:
+        sentence: One sentence.
+    """
+    return _BROKEN_DEVICE.search(sentence) is not None
+
+
+def _clear(sentences: list[str], observations: Observations) -> str:
+    if observations[NO_FINDING].certainty is not Certainty.PRESENT:
+        return ""
+    return next((each for each in sentences if _CLEAR.search(each) and not _NOT_CLEAR.search(each)), "")
+
+
+def _sound(mention: Mention) -> bool:
+    """Tell a silhouette that is called normal: no kind of it is left over."""
+    return mention.finding.startswith("normal_")
+
+
+@lru_cache(maxsize=1 << 15)
+def _line(sentence: str) -> Line:
+    """Reads one sentence; remembered, since reports repeat each other's sentences."""
+    bare = bare_sentence(" ".join(sentence.split()))
+    mentions = tuple(find_mentions(sentence))
+    if is_of_a_device(sentence):
+        mentions = tuple(each for each in mentions if each.finding != "fracture")
+    return Line(join_sentences([bare]) if bare else "", mentions)
+
+
+def _telling(line: Line, topic: Topic) -> tuple[int, int]:
+    """How much a sentence says of a finding: where it is, how large, and then that it speaks of nothing else."""
+    own = list(line.speaks(topic.rows, Certainty.PRESENT))
+    said = sum(bool(each.places) + (each.severity is not None) for each in own)
+    return said, -len(line.mentions)

@@ -1,0 +1,56 @@
+"""Which reports are good enough to learn from: XrayGPT's published rules and one of ours, each of them an option.
+
+Its authors kept reports with findings and impression, of at least 10 and 2 words (README-DATASET.md of XrayGPT,
+arXiv:2306.07971). Words are what stands between spaces. Ours: what an addendum corrects in prose, no rule can mend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cxr_lightning.study import Report
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Rules for reports.
+
+    Args:
+        both: Leave out reports that lack findings or impression.
+        findings_words: Fewest words of findings, where there are any.
+        impression_words: Fewest words of an impression, where there is one.
+        amended: Keep reports that an addendum corrects in prose; their sections still say what was corrected.
+    """
+
+    both: bool = True
+    findings_words: int = 10
+    impression_words: int = 2
+    amended: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("findings_words", "impression_words"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--policy.{name} {getattr(self, name)}: must be 0 or more")
+
+    def reason(self, report: Report) -> str:
+        """Says why a report is left out.
+
+        Args:
+            report: The report, in sections.
+
+        Returns:
+            A few words that equal reasons share; the empty string where it is kept.
+        """
+        findings, impression = report.findings.split(), report.impression.split()
+        if self.both and not (findings and impression):
+            missing = [name for name, words in (("findings", findings), ("impression", impression)) if not words]
+            return f"{' and '.join(missing)} missing"
+        if findings and len(findings) < self.findings_words:
+            return f"findings shorter than {self.findings_words} words"
+        if impression and len(impression) < self.impression_words:
+            return f"impression shorter than {self.impression_words} words"
+        return "" if self.amended or not report.amended else "amended in an addendum"
+
+
+LENIENT = Policy(both=False, findings_words=0, impression_words=0, amended=True)
+"""Leaves nothing out: for captions, questions, and tables whose owner chose what is in them."""
