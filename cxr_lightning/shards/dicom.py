@@ -1,33 +1,32 @@
 """DICOM files enter, gray levels as a reader would see them leave.
 
-The order is the standard's: stored values, modality rescale to physical ones, the window that the modality proposes,
-then the photometric sense (MONOCHROME1 is stored as a negative). Where no window is given, the values' own range is
-used. Formulas: DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
+The order is the standard's: stored values, what `levels.py` shows them as, then the photometric sense (MONOCHROME1 is
+stored as a negative). Overlay planes (groups 60xx) stay out, and what is burnt into the pixels stays in.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import math
 import re
 import unicodedata
 import warnings
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.shards.encapsulated import INFLATING, require_same_size
-from cxr_lightning.shards.images import Gray, ImageError, check_size, stretch
-
-Values = NDArray[np.float32]
+from cxr_lightning.shards.dataset import read_dataset
+from cxr_lightning.shards.encapsulated import Compressed, compressed_frame
+from cxr_lightning.shards.images import MOST_PIXELS, Gray, ImageError, check_size, is_dicom, opened
+from cxr_lightning.shards.levels import Levels, Stored, Values, levels_of
+from cxr_lightning.shards.tables import looked_up
 
 # pydicom's warnings and log quote elements, and elements name patients. Once, for threads share these switches.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-warnings.filterwarnings("ignore", module=r"cxr_lightning\.shards\.(dicom|encapsulated)$")
+warnings.filterwarnings("ignore", module=r"cxr_lightning\.shards\.(dataset|dicom|encapsulated|levels)$")
 
 _CHEST = re.compile(
     # As archives write it, in the languages of their hospitals.
@@ -80,7 +79,7 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
     Raises:
         ImageError: pydicom is absent, or the file is damaged, holds several frames, or is not gray.
     """
-    return read_frame(data, most_pixels).gray
+    return _gray(*_read(data, most_pixels))
 
 
 def read_frame(data: bytes, most_pixels: int) -> Frame:
@@ -93,37 +92,46 @@ def read_frame(data: bytes, most_pixels: int) -> Frame:
     Raises:
         ImageError: pydicom is absent, or the file is damaged, holds several frames, or is not gray.
     """
+    header, stored, levels = _read(data, most_pixels)
+    words = {name: str(header.get(name) or "").strip() for name in ("Modality", "BodyPartExamined", "ViewPosition")}
+    return Frame(
+        gray=_gray(header, stored, levels),
+        values=looked_up(stored, levels.values),
+        low=levels.low,
+        high=levels.high,
+        negative=_is_negative(header),
+        bits=int(header.BitsStored),
+        modality=words["Modality"],
+        part=words["BodyPartExamined"],
+        position=words["ViewPosition"],
+    )
+
+
+def _read(data: bytes, most_pixels: int) -> tuple[Any, Stored, Levels]:
     try:
-        from pydicom.pixels import apply_modality_lut
+        import pydicom  # noqa: F401
     except ImportError:
         raise ImageError("reading DICOM needs pydicom: pip install 'cxr-lightning[dicom]'") from None
     try:
-        header = _read(data)
+        header = read_dataset(data, most_pixels)
         _check(header, most_pixels)
-        stored = _stored(header)
-        values = np.asarray(apply_modality_lut(stored, header), dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise ImageError("values that are no numbers once they are rescaled")
-        shown = _window(values, _padding(stored, header), header)
-        words = {name: str(header.get(name) or "").strip() for name in ("Modality", "BodyPartExamined", "ViewPosition")}
-    except ImageError:
+        frame = compressed_frame(header, most_pixels)
+        _check_gray(header, frame)
+        stored = _stored(header, frame)
+        return header, stored, levels_of(stored, header)
+    except (ImageError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # pydicom and its decoders raise nearly every type there is
+    except BaseException as error:  # pydicom and its decoders raise nearly every type; those in Rust, panics
         # Only the type of the error, for its text quotes elements, and elements name patients.
-        raise ImageError(
-            f"unreadable DICOM ({type(error).__name__}); are the decoders of the dicom extra there?"
-        ) from None
-    negative = header.PhotometricInterpretation == "MONOCHROME1"
-    gray = np.subtract(255, shown.gray) if negative else shown.gray
-    bits = int(header.BitsStored)
-    return Frame(gray, shown.values, shown.low, shown.high, negative, bits, *words.values())
+        raise ImageError(f"unreadable DICOM ({type(error).__name__}): damaged or cut off") from None
 
 
-class _Shown(NamedTuple):
-    gray: Gray
-    values: Values
-    low: float
-    high: float
+def _is_negative(header: Any) -> bool:
+    return bool(header.PhotometricInterpretation == "MONOCHROME1")
+
+
+def _gray(header: Any, stored: Stored, levels: Levels) -> Gray:
+    return looked_up(stored, np.subtract(255, levels.gray) if _is_negative(header) else levels.gray)
 
 
 def other_than_chest(data: bytes) -> str | None:
@@ -137,10 +145,12 @@ def other_than_chest(data: bytes) -> str | None:
     Returns:
         What it shows, in words for an error.
     """
-    if data[128:132] != b"DICM":
+    if not is_dicom(data):
         return None
     try:
-        header = _read(data, stop_before_pixels=True, specific_tags=["Modality", "BodyPartExamined"])
+        header = read_dataset(
+            data, MOST_PIXELS, stop_before_pixels=True, specific_tags=["Modality", "BodyPartExamined"]
+        )
         modality, part = (str(header.get(name) or "").upper() for name in ("Modality", "BodyPartExamined"))
     except Exception:  # whatever is wrong with it, decoding says better
         return None
@@ -152,18 +162,6 @@ def other_than_chest(data: bytes) -> str | None:
     return None
 
 
-def _read(data: bytes, **more: Any) -> Any:
-    """Reads a header, unless it would have to be inflated: nobody knows how large that becomes."""
-    import pydicom
-    from pydicom.filereader import _read_file_meta_info, read_preamble
-
-    file = io.BytesIO(data)
-    read_preamble(file, False)
-    if str(_read_file_meta_info(file).get("TransferSyntaxUID", "")) in INFLATING:
-        raise ImageError("deflated DICOM, which is not inflated here; write it anew: dcmconv --write-xfer-little")
-    return pydicom.dcmread(io.BytesIO(data), **more)
-
-
 def _check(header: Any, most_pixels: int) -> None:
     if "PixelData" not in header:
         raise ImageError("a DICOM file without pixels")
@@ -171,9 +169,6 @@ def _check(header: Any, most_pixels: int) -> None:
     frames = int(header.get("NumberOfFrames", None) or 1)
     if frames != 1:
         raise _several(frames)
-    kind = str(header.PhotometricInterpretation)
-    if int(header.SamplesPerPixel) != 1 or not kind.startswith("MONOCHROME"):
-        raise ImageError(f"colours ({_code(kind)}), probably a screenshot; radiographs are MONOCHROME1 or MONOCHROME2")
     if str(header.get("PresentationIntentType") or "").strip().upper() == "FOR PROCESSING":
         raise ImageError(
             "a detector's raw values (FOR PROCESSING), which no reader sees; export the image FOR PRESENTATION"
@@ -185,7 +180,15 @@ def _check(header: Any, most_pixels: int) -> None:
         number = header.get(name)
         if number not in (None, "") and not math.isfinite(float(number)):
             raise ImageError(f"{name} is no number")
-    require_same_size(header, most_pixels)
+
+
+def _check_gray(header: Any, frame: Compressed | None) -> None:
+    """Refuses colours; a codestream of one component is gray, whatever a careless header calls it."""
+    kind = str(header.PhotometricInterpretation)
+    if frame is not None and frame.components == 1 and kind.startswith(("RGB", "YBR")):
+        header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
+    elif int(header.SamplesPerPixel) != 1 or not kind.startswith("MONOCHROME"):
+        raise ImageError(f"colours ({_code(kind)}), probably a screenshot; radiographs are MONOCHROME1 or MONOCHROME2")
 
 
 def _several(frames: int) -> ImageError:
@@ -197,72 +200,43 @@ def _code(text: str) -> str:
     return text.strip() if _CODE.fullmatch(text.strip()) else "something else"
 
 
-def _stored(header: Any) -> NDArray[np.generic]:
-    values: NDArray[np.generic] = header.pixel_array
+def _stored(header: Any, frame: Compressed | None) -> Stored:
+    """Decodes the frame to what was stored: its bits alone, with their sign."""
+    if frame is not None and frame.components != int(header.SamplesPerPixel):
+        return _gray_of_colours(frame)
+    from pydicom.pixels import pixel_array
+
+    values: NDArray[Any] = pixel_array(header, raw=True, view_only=True, correct_unused_bits=False)
     if values.ndim != 2:  # whatever the header says, or leaves out
         raise _several(len(values))
-    bits = int(header.BitsStored)
-    if int(header.PixelRepresentation) == 0 and bits < int(header.BitsAllocated):
-        # Old modalities keep overlays in the unused high bits.
-        values = np.bitwise_and(values.astype(np.uint32), np.uint32((1 << bits) - 1))
-    return values
+    return _own_bits(values, header, frame)
 
 
-def _padding(stored: NDArray[np.generic], header: Any) -> NDArray[np.bool_] | None:
-    """Returns which pixels are no image: padding is a stored value, or a range of them (PS3.3, C.7.5.1.1.2)."""
-    value = header.get("PixelPaddingValue")
-    if value in (None, ""):
-        return None
-    limit = header.get("PixelPaddingRangeLimit")
-    ends = [int(value), int(value if limit in (None, "") else limit)]
-    if int(header.PixelRepresentation) == 0:
-        ends = [end & ((1 << int(header.BitsStored)) - 1) for end in ends]
-    inside: NDArray[np.bool_] = np.greater_equal(stored, min(ends)) & np.less_equal(stored, max(ends))
-    return inside
+def _gray_of_colours(frame: Compressed) -> Stored:
+    """Takes the lightness of a JPEG that was written in colours, though its header says what it is: gray."""
+    if frame.kind != "JPEG":
+        raise ImageError(f"{frame.kind} of {frame.components} components, and a header that says gray")
+    with opened(frame.data) as image:
+        return np.asarray(image.convert("L"))
 
 
-def _window(values: Values, padding: NDArray[np.bool_] | None, header: Any) -> _Shown:
-    centre, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
-    if centre is None or width is None:
-        return _through_table(values, padding, header)
-    full = values
-    function = str(header.get("VOILUTFunction", "") or "LINEAR").upper()
-    if function == "SIGMOID" and width > 0:
-        # Clipped, for exp overflows where a window is narrow; e^-60 is black all the same.
-        share = 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -60.0, 60.0)))
-        low, high, full = 0.0, 1.0, share
-    elif function == "LINEAR_EXACT" and width > 0:
-        share = (values - centre) / width + 0.5
-        low, high = centre - width / 2, centre + width / 2
-    elif width > 1:
-        share = (values - (centre - 0.5)) / (width - 1.0) + 0.5
-        low, high = centre - 0.5 - (width - 1.0) / 2, centre - 0.5 + (width - 1.0) / 2
-    else:
-        return _whole(values)
-    if float(np.ptp(share.clip(0.0, 1.0))) == 0.0 and float(np.ptp(values)) > 0.0:
-        # The window misses every value: it belongs to another series, and black is not what anyone saw.
-        return _whole(values)
-    return _Shown(np.rint(share.clip(0.0, 1.0) * 255.0).astype(np.uint8), full, low, high)
-
-
-def _through_table(values: Values, padding: NDArray[np.bool_] | None, header: Any) -> _Shown:
-    if not header.get("VOILUTSequence"):
-        inside = values if padding is None else values[~padding]
-        return _whole(values.clip(inside.min(), inside.max())) if inside.size else _whole(values)
-    from pydicom.pixels import apply_voi
-
-    return _whole(np.asarray(apply_voi(values.astype(np.int32), header, index=0), dtype=np.float32))
-
-
-def _whole(values: Values) -> _Shown:
-    """Shows the values' own range."""
-    return _Shown(stretch(values), values, float(values.min()), float(values.max()))
-
-
-def _first(value: Any) -> float | None:
-    """Take the first of several windows: it is the one that the modality prefers."""
-    if value is None or value == "":
-        return None
-    many = list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
-    first = float(many[0]) if many else math.nan
-    return first if math.isfinite(first) else None
+def _own_bits(values: NDArray[Any], header: Any, frame: Compressed | None) -> Stored:
+    """Leaves out the bits beside the stored ones, in which old modalities keep overlays."""
+    bits, signed = int(header.BitsStored), int(header.PixelRepresentation) == 1
+    if bits > 16:
+        raise ImageError(f"{bits} bits stored; a radiograph has at most 16")
+    if values.dtype.itemsize > 2:
+        values = values.astype(np.int16 if signed else np.uint16)  # the low bits, which are the stored ones
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    spare = 8 * values.dtype.itemsize - bits
+    if spare <= 0:
+        return values
+    least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    if int(values.min()) >= least and int(values.max()) <= most:
+        return values
+    if frame is not None and frame.overshoots:  # white must not begin anew as black
+        return values.clip(least, most)
+    above = int(header.get("HighBit", bits - 1)) + 1 - bits
+    if frame is None and 0 < above <= spare and not (values & ((1 << above) - 1)).any():
+        return values >> above  # stored in the high bits, as was once allowed
+    return np.right_shift(np.left_shift(values, spare), spare)

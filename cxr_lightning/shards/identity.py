@@ -7,6 +7,10 @@ for a hospital's own patients, whose numbers can be tried one after the other, g
 from __future__ import annotations
 
 import hashlib
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 DEFAULT_KEY = "cxr-lightning"
 
@@ -29,3 +33,33 @@ def hashed(name: str, purpose: str, secret: str = DEFAULT_KEY) -> str:
     if not 0 < len(key) <= 64:
         raise ValueError(f"--patient_key has {len(key)} bytes; it must have 1 to 64")
     return hashlib.blake2b(name.encode(), digest_size=12, key=key, person=purpose.encode()[:16]).hexdigest()
+
+
+def secret_of(given: str, file: Path | None) -> str:
+    """Takes the key of the hashes from where the user keeps it.
+
+    Args:
+        given: What the command line says.
+        file: A file whose first line is the key: other users of a machine can read its command lines.
+
+    Raises:
+        ValueError: Both are given, or the file holds no key.
+    """
+    if file is None:
+        hashed("", "check", given)
+        return given
+    if given != DEFAULT_KEY:
+        raise ValueError("--patient_key and --patient_key_file: give one of them")
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--patient_key_file {file}: cannot be read as text ({type(error).__name__})") from None
+    secret = lines[0].strip() if lines else ""
+    if file.stat().st_mode & 0o077:
+        log.warning("%s: others on this machine may read it; chmod 600 %s", file, file)
+    if not 0 < len(secret.encode()) <= 64:
+        raise ValueError(
+            f"--patient_key_file {file}: its first line must be a key of 1 to 64 bytes; make one by: "
+            "openssl rand -hex 24 > FILE; chmod 600 FILE"
+        )
+    return secret

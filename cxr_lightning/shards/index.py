@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning import __version__
+from cxr_lightning.durable import sync
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import (
     INDEX_NAME,
@@ -31,7 +32,6 @@ from cxr_lightning.shards.contract import (
     ShardRecord,
     SplitRecord,
 )
-from cxr_lightning.shards.durable import sync
 from cxr_lightning.shards.rows import (
     Rows,
     ShardRows,

@@ -19,12 +19,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cxr_lightning.parallel import in_order
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import INDEX_NAME, Format, ImageRecord, IndexRecord, MembersRecord, ShardError
 from cxr_lightning.shards.gathering import Wish, gather
 from cxr_lightning.shards.identity import DEFAULT_KEY
 from cxr_lightning.shards.index import write_index
-from cxr_lightning.shards.parallel import in_order
 from cxr_lightning.shards.places import tars_of
 from cxr_lightning.shards.scanning import How, Scanned, looks_packed, scan
 from cxr_lightning.shards.splits import Fractions

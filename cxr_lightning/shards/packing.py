@@ -1,49 +1,46 @@
 """`cxr pack`: studies of a source enter, a folder of shards with its index leaves, whole or not at all.
 
-Three steps: plan (who goes where), prepare (text and images, in parallel), write (in order, from one process). Bad
-studies are skipped, counted and listed; more of them than `--max_bad` allows stop the run, for a set that lost a fifth
-of its studies is another set.
+Three steps: plan (who goes where, from the source's texts alone), make (text and images, shard by shard, on all cores
+or as parts on many nodes), join (one folder, its index last). A pack that was killed goes on where it was, and ends
+with the bytes that it would have had. Bad studies are skipped, counted and listed; more of them than `--max_bad` allows
+stop the run, for a set that lost a fifth of its studies is another set.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
-import math
 import os
 from collections import Counter
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from cxr_lightning.reports.conversations import Style
-from cxr_lightning.reports.sources import Columns, Flaw, open_source
+from cxr_lightning import __version__
+from cxr_lightning.reports.conversations import Context, Style
+from cxr_lightning.reports.policy import LENIENT, Policy
+from cxr_lightning.reports.sources import Columns, Flaw, Reading, source_named
 from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord
-from cxr_lightning.shards.identity import DEFAULT_KEY
-from cxr_lightning.shards.index import write_index
-from cxr_lightning.shards.parallel import in_order
-from cxr_lightning.shards.planning import plan
-from cxr_lightning.shards.preparation import Job, Recipe, chosen_views, prepare
-from cxr_lightning.shards.rows import ShardRows
+from cxr_lightning.shards.flaws import Flaws, TooManyFlaws
+from cxr_lightning.shards.identity import DEFAULT_KEY, hashed, secret_of
+from cxr_lightning.shards.images import Fit
+from cxr_lightning.shards.joining import Duplicates, join
+from cxr_lightning.shards.making import make_shards
+from cxr_lightning.shards.parts import Part
+from cxr_lightning.shards.plan import Plan, PlannedShard
+from cxr_lightning.shards.planning import write_plan
+from cxr_lightning.shards.preparation import Dialogues, Named, Recipe
 from cxr_lightning.shards.splits import Fractions
-from cxr_lightning.shards.writer import SplitWriter, aside
-from cxr_lightning.study import SPLITS
+from cxr_lightning.shards.telling import course, list_flaws, tell_flaws, tell_identifiers, tell_index, tell_key
+from cxr_lightning.shards.workshop import MADE, Made, Workshop
 
-TextOnly = Literal["refuse", "allow"]
-log = logging.getLogger(__name__)
+__all__ = ["TooManyFlaws", "pack"]
 
-MOST_LISTED = 20
+TextOnly = Literal["refuse", "allow", "only"]
 _STUDIES_A_WORKER = 64
 """A process starts in half a second; below this many studies each it does not pay."""
-
-
-class TooManyFlaws(ValueError):
-    """More studies are bad than allowed; the message lists them."""
 
 
 def pack(
@@ -52,164 +49,233 @@ def pack(
     *,
     out: Path,
     size: int = 512,
+    fit: Fit = "keep",
     format: Format = "jpg",
     quality: int = 95,
+    policy: Policy | None = None,
+    summaries: Path | None = None,
     conversation: Style = "describe",
+    context: Context = Context(),  # noqa: B008  (frozen)
     columns: Columns = Columns(),  # noqa: B008  (frozen)
     split: Fractions = Fractions(),  # noqa: B008  (frozen)
     samples_per_shard: int = 1000,
     patient_key: str = DEFAULT_KEY,
+    patient_key_file: Path | None = None,
     keep_study_ids: bool = False,
     text_only: TextOnly = "refuse",
+    dialogues: Dialogues = "all",
+    duplicates: Duplicates = "leave_out",
+    identifiers: Named = "tell",
     max_bad: float = 0.01,
     workers: int | None = None,
+    part: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Turn studies into WebDataset shards with an index.
 
     Args:
-        source: What kind of data lies under ROOT: table (a JSONL or CSV file with one row a study or an image).
-        root: The table, or the folder that holds it; image paths are relative to that folder.
-        out: The folder to make. It appears when all is done, or not at all.
+        source: What kind of data lies under ROOT: mimic-cxr-jpg, mimic-cxr, openi, chexpert-plus, xraygpt, llava-json,
+            vqa-jsonl, or table (a JSONL or CSV file with one row a study or an image).
+        root: The archive's folder; for a table the file, or the folder that holds it.
+        out: The folder to make. It appears when all is done, or not at all; until then OUT.partial holds what is made,
+            and the same command goes on with it after a kill.
         size: Longest side of the stored images in pixels; smaller images stay as they are.
+        fit: keep (the aspect as it is), pad (a square with black beside the image), or crop (the square in the middle).
         format: How images are stored: jpg, or png without loss at about four times the bytes.
         quality: JPEG quality, 1 to 100.
-        conversation: Instruction turns: describe (one request for the report), or mixed (findings, impression, yes-no).
+        policy: Which reports are good enough. If not given, XrayGPT's rules for archives of reports (findings of 10
+            words, impression of 2), and none for tables, captions and questions.
+        summaries: What `cxr summarize` wrote, by study; where it has none, rules merge findings and impression.
+        conversation: Instruction turns: describe (one request for the report), or mixed (several questions, each with
+            the answer that fits).
+        context: What prompts carry besides the image.
         columns: What the table's columns are called.
         split: Shares of patients, where the source prescribes no split.
-        samples_per_shard: Samples in a full shard.
+        samples_per_shard: Studies of a full shard.
         patient_key: Key of the hashes that replace patients and studies; give a secret one for patients of yours.
+        patient_key_file: File whose first line is that key, which then stands on no command line.
         keep_study_ids: Write each study's own name into its record, where else its hash stands.
-        text_only: Whether studies may lack an image (refuse or allow): their cell is empty, or the table has no such
-            column. They teach what text alone can. A path that is given and leads nowhere is an error all the same.
+        text_only: Studies without an image: refuse, or allow (their cell is empty, or the table has no such column; a
+            path that is given and leads nowhere is an error all the same). only: leave all images out, which then need
+            not be there. What has none teaches what text alone can.
+        dialogues: Which questions and answers without an image to keep: all, or radiology (those about images of the
+            body, out of a general medical set).
+        duplicates: Studies whose image has the same pixels as another study's: leave_out, or keep.
+        identifiers: Studies whose text seems to name someone (dates, names, numbers, addresses): tell (count them),
+            or leave_out.
         max_bad: Share of studies that may be bad; they are skipped and listed. 0.01 of fewer than 100 studies is none.
         workers: Processes that prepare studies; as many as there are cores and work for if not given.
+        part: Make a part of the shards: 0/16 is the first of sixteen. Whichever part is the last to be done makes the
+            index of all; `slurm/pack.sh` runs them as an array.
         overwrite: Replace OUT where it is there.
     """
     console = Console(stderr=True)
-    recipe = Recipe(size, format, quality, conversation, keep_study_ids)
+    reading = Reading(columns, text_only != "refuse", images=text_only != "only")
+    kind, root = source_named(source), root.absolute()
+    kept = policy or (Policy() if kind.reports else LENIENT)
+    recipe = Recipe(size, format, quality, conversation, keep_study_ids, fit, kept, context, identifiers, dialogues)
+    share = Part.read(part)
+    secret = secret_of(patient_key, patient_key_file)
+    _check(max_bad, workers, samples_per_shard)
+    command = _command(
+        [source, str(root), asdict(recipe), asdict(reading), asdict(split), samples_per_shard, duplicates, summaries],
+        secret,
+    )
+    stamp = _stamp([*kind.tables(root), *([] if summaries is None or not summaries.exists() else [summaries])])
+    workshop, together = Workshop(out), share.of > 1
+    if workshop.open(command, overwrite=overwrite, together=together):
+        console.print(f"{workshop.out}: was finished already.", markup=False)
+        return
+
+    def planned(told: Callable[[int], object]) -> Plan:
+        return write_plan(
+            workshop.folder, kind.read(root, reading), command=command, stamp=stamp, fractions=split, secret=secret,
+            samples_per_shard=samples_per_shard, summaries=summaries, priors=context.prior,
+            balanced=conversation == "mixed", told=told,
+        )  # fmt: skip
+
+    with ExitStack() as held:
+        if not together:
+            held.enter_context(workshop.alone(wait=False))
+        try:
+            # A plan costs minutes where shards cost hours: made anew, it knows of every text that has changed.
+            plan = workshop.plan_of(command, stamp) if together else None
+            if plan is None:
+                with course(console, "reading reports", None) as told:
+                    plan = planned(told.reach)
+            if secret == DEFAULT_KEY and not (kind.public or plan.drawn):
+                tell_key(console)
+            recipe = replace(recipe, shares=plan.shares)
+            mine = _make(plan, workshop, recipe, share, max_bad, workers, console)
+            with workshop.alone(wait=True) if together else nullcontext():
+                _join(plan, mine, workshop, recipe, duplicates, max_bad, console, command if together else None)
+        except ValueError as error:
+            # Others of an array may be working; a shard that is half full is not thrown away for a table's fault.
+            if not together and workshop.forget(least=-(-samples_per_shard // 2)):
+                raise
+            workshop.refuse()
+            raise type(error)(f"{error}\n{_goes_on(workshop)}") from None
+        except KeyboardInterrupt:
+            console.print(_goes_on(workshop), markup=False)
+            raise
+
+
+def _goes_on(workshop: Workshop) -> str:
+    return f"{workshop.folder} keeps what is made; the same command goes on with it."
+
+
+def _check(max_bad: float, workers: int | None, samples_per_shard: int) -> None:
     if not 0 <= max_bad <= 1:
         raise ValueError(f"--max_bad {max_bad}: a share, 0 to 1")
-    with aside(out, overwrite=overwrite) as folder:
-        planned = plan(open_source(source, root, columns, text_only == "allow"), split, patient_key)
-        flaws = Flaws(len(planned.jobs) + len(planned.flaws), max_bad)
-        flaws.extend(planned.flaws)
-        shards = _write(
-            planned.jobs, recipe, folder, samples_per_shard, flaws, _workers(workers, len(planned.jobs)), console
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: must be at least 1")
+    if samples_per_shard < 1:
+        raise ValueError(f"--samples_per_shard {samples_per_shard}: must be at least 1")
+
+
+def _command(options: Sequence[Any], secret: str) -> str:
+    """Digests all that decides what is made: a workshop with another digest is another set's."""
+    return hashed(repr((__version__, options)), "command", secret)
+
+
+def _stamp(tables: Sequence[Path]) -> str:
+    """Says which tables and archives a plan was made from."""
+    return repr([(str(path), seen.st_size, seen.st_mtime_ns) for path in tables if (seen := path.stat())])
+
+
+def _make(
+    plan: Plan, workshop: Workshop, recipe: Recipe, part: Part, max_bad: float, workers: int | None, console: Console
+) -> dict[PlannedShard, Made]:
+    """Makes what lacks of a part's shards, and returns all of them."""
+    flaws = Flaws(plan.studies, max_bad)
+    flaws.extend(plan.flaws)
+    mine = [shard for number, shard in enumerate(plan.shards) if number % part.of == part.number]
+    found = {shard: made for shard in mine if (made := workshop.made(shard, plan.inputs_of(shard))) is not None}
+    lacking = [shard for shard in mine if shard not in found]
+    for made in found.values():
+        flaws.extend(made.flaws)
+    if len(lacking) < len(mine):
+        console.print(f"Going on: {len(mine) - len(lacking)} of {len(mine)} shards are made already.")
+    studies = sum(shard.stop - shard.start for shard in lacking)
+    with course(console, "packing", studies) as told:
+        return found | make_shards(
+            plan, lacking, recipe, workshop, flaws=flaws, workers=_workers(workers, studies), told=told.advance
         )
-        flaws.settle()
-        index = write_index(folder, shards, ImageRecord(size=size, format=format))
-    _tell(console, out, index, flaws)
-    unused = sum(len(job.study.views) - len(chosen_views(job.study.views, format)) for job in planned.jobs)
-    _tell_unseen(console, planned.jobs)
-    if unused:
-        console.print(
-            f"{unused} further images of these studies are not stored: a sample has one image and one lateral."
-        )
-
-
-def _tell_unseen(console: Console, jobs: list[Job]) -> None:
-    unseen = sum(not job.study.views for job in jobs)
-    if unseen:
-        console.print(f"{unseen} of {len(jobs)} studies have no image: they teach what text alone can.")
-
-
-class Flaws:
-    """Counts what is left out and says when too much of it is bad.
-
-    Args:
-        studies: Number of studies, bad ones included.
-        max_bad: Share that may be bad.
-    """
-
-    def __init__(self, studies: int, max_bad: float) -> None:
-        self.seen: list[Flaw] = []
-        self._bad: list[Flaw] = []
-        self._studies = studies
-        self._allowed = math.floor(studies * max_bad + 1e-9)
-
-    def extend(self, flaws: Iterable[Flaw]) -> None:
-        """Count flaws.
-
-        Args:
-            flaws: What was found to be bad.
-
-        Raises:
-            TooManyFlaws: Too many are bad. Not at the first one too many, but when the list is long enough to act on.
-        """
-        for flaw in flaws:
-            self.seen.append(flaw)
-            if flaw.bad:
-                self._bad.append(flaw)
-            if len(self._bad) > max(self._allowed, MOST_LISTED):
-                self.settle()
-
-    def settle(self) -> None:
-        """Stop if more is bad than allowed, or if nothing is left.
-
-        Raises:
-            TooManyFlaws: It is; the message lists file, line and reason.
-        """
-        if len(self._bad) > self._allowed:
-            raise TooManyFlaws(
-                f"{len(self._bad)} of {self._studies} studies cannot be packed, and {self._allowed} may be skipped; "
-                f"nothing was written. Mend them, or allow a larger share with --max_bad:{_listed(self._bad)}"
-            )
-        if len(self.seen) >= self._studies:
-            raise TooManyFlaws(
-                f"none of {self._studies} studies can be packed; nothing was written:{_listed(self.seen)}"
-            )
-
-
-def _listed(flaws: list[Flaw]) -> str:
-    more = f"\n  and {len(flaws) - MOST_LISTED} more" if len(flaws) > MOST_LISTED else ""
-    return "".join(f"\n  {flaw.where}: {flaw.reason}" for flaw in flaws[:MOST_LISTED]) + more
 
 
 def _workers(wanted: int | None, studies: int) -> int:
-    if wanted is not None:
-        if wanted < 1:
-            raise ValueError(f"--workers {wanted}: must be at least 1")
-        return wanted
-    return max(1, min(len(os.sched_getaffinity(0)), studies // _STUDIES_A_WORKER))
+    return wanted or max(1, min(len(os.sched_getaffinity(0)), studies // _STUDIES_A_WORKER))
 
 
-def _write(
-    jobs: list[Job], recipe: Recipe, folder: Path, samples_per_shard: int, flaws: Flaws, workers: int, console: Console
-) -> list[ShardRows]:
-    shards: list[ShardRows] = []
-    columns = (TextColumn("packing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("packing", total=len(jobs))
-        results = zip(jobs, in_order(functools.partial(prepare, recipe=recipe), jobs, workers), strict=True)
-        for name, group in groupby(results, key=lambda pair: pair[0].split):
-            with SplitWriter(folder, name, samples_per_shard) as writer:
-                for _, result in group:
-                    progress.advance(task)
-                    if isinstance(result, Flaw):
-                        flaws.extend([result])
-                    else:
-                        writer.write(result)
-            shards += writer.shards
-    return shards
+def _join(
+    plan: Plan,
+    mine: dict[PlannedShard, Made],
+    workshop: Workshop,
+    recipe: Recipe,
+    duplicates: Duplicates,
+    max_bad: float,
+    console: Console,
+    command: str | None,
+) -> None:
+    """Makes the index, if this is the last part to be done."""
+    if not workshop.is_open():
+        console.print(f"{workshop.out}: joined by another part.", markup=False)
+        return
+    # Of other parts, too, only what was made from the files as they are: a set is not mixed of old and new.
+    made = [
+        each
+        for shard in plan.shards
+        if (each := mine.get(shard) or workshop.made(shard, plan.inputs_of(shard))) is not None
+    ]
+    if len(made) < len(plan.shards):
+        console.print(
+            f"{len(made)} of {len(plan.shards)} shards are made from what is there now; the last part to be done joins "
+            "them."
+        )
+        return
+    flaws = Flaws(plan.studies, max_bad)
+    flaws.extend(plan.flaws)
+    for each in made:
+        flaws.extend(each.flaws)
+    image = ImageRecord(size=recipe.size, format=recipe.format)
+    with workshop.joining() as folder:
+        joined = join(
+            plan, made, workshop.folder / MADE, folder, image, duplicates,
+            lambda twins: _settle(flaws, twins, duplicates, made),
+        )  # fmt: skip
+        workshop.publish(folder, joined.index["fingerprint"], command)
+    left_out = [*flaws.seen, *(joined.twins if duplicates == "keep" else ())]
+    tell_index(console, workshop.out, joined.index)
+    tell_flaws(console, left_out, list_flaws(workshop.out, left_out))
+    _tell_more(console, plan, made, joined.index)
 
 
-def _tell(console: Console, out: Path, index: IndexRecord, flaws: Flaws) -> None:
-    table = Table(
-        "split", "samples", "patients", "shards", "MiB", title=f"{out}  fingerprint {index['fingerprint'][:12]}"
-    )
-    for split in SPLITS:
-        mine = [shard for shard in index["shards"] if split in shard["samples"]]
-        counts = index["splits"][split]
-        size = sum(shard["bytes"] for shard in mine) / 2**20
-        table.add_row(split, str(counts["samples"]), str(counts["patients"]), str(len(mine)), f"{size:.1f}")
-        if not counts["samples"]:
-            log.warning("split '%s' is empty; with few patients, give other shares or a split column", split)
-    console.print(table)
-    if flaws.seen:
-        skipped = Table("skipped", "studies", "first at", "reason")
-        counted = Counter(flaw.kind for flaw in flaws.seen)
-        for kind, count in counted.most_common():
-            first = next(flaw for flaw in flaws.seen if flaw.kind == kind)
-            skipped.add_row(kind, str(count), first.where, first.reason)
-        console.print(skipped)
+def _settle(flaws: Flaws, twins: Sequence[Flaw], duplicates: Duplicates, made: Sequence[Made]) -> None:
+    left = sum(len(each.numbers) for each in made)
+    if duplicates == "leave_out":
+        flaws.extend(twins)
+        left -= len(twins)
+    flaws.settle(left)
+
+
+def _tell_more(console: Console, plan: Plan, made: Sequence[Made], index: IndexRecord) -> None:
+    samples = sum(len(each.numbers) for each in made)
+    if plan.unseen:
+        console.print(f"{plan.unseen} of {len(plan.order)} studies have no image: they teach what text alone can.")
+    if plan.unused:
+        console.print(
+            f"{plan.unused} further images of these studies are not stored: a sample has one image and one lateral."
+        )
+    if plan.summarised:
+        by_rule = sum(each.by_rule for each in made)
+        console.print(f"{samples - by_rule} of {samples} summaries are from --summaries; rules wrote the others.")
+    packed = sum(counts["samples"] for counts in index["splits"].values())
+    if packed == sum(counts["patients"] for counts in index["splits"].values()):
+        console.print(
+            "Each sample is of a patient of its own. Where an archive does not name patients, films of one may then be "
+            "in training and in test."
+        )
+    identifiers: Counter[str] = Counter()
+    for each in made:
+        identifiers.update(each.identifiers)
+    tell_identifiers(console, identifiers, samples)

@@ -5,10 +5,18 @@ A pure function of its job, so that neither worker nor order shows in the result
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 from cxr_lightning.reports.cleaning import clean
-from cxr_lightning.reports.conversations import Said, Style, converse
+from cxr_lightning.reports.conversations import Context, Said, Style, converse
+from cxr_lightning.reports.conversations.frequencies import Shares
+from cxr_lightning.reports.conversations.shown import indication_of
+from cxr_lightning.reports.dialogues import about_radiology, without_persona
+from cxr_lightning.reports.identifiers import find_identifiers
+from cxr_lightning.reports.policy import LENIENT, Policy
 from cxr_lightning.reports.sources import Flaw
 from cxr_lightning.reports.summarize import summarize
 from cxr_lightning.reports.textual import converse_in_text
@@ -21,11 +29,15 @@ from cxr_lightning.shards.contract import (
     Turn,
     ViewRecord,
 )
-from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
-from cxr_lightning.shards.looks import NOTHING, look_of
+from cxr_lightning.shards.hanging import hung_by_header
+from cxr_lightning.shards.images import Fit, ImageError, encode, fitted, load_gray
+from cxr_lightning.shards.looks import NOTHING, Look, look_of
 from cxr_lightning.shards.sample import sample_bytes
 from cxr_lightning.shards.writer import Packed
-from cxr_lightning.study import Split, Study, View
+from cxr_lightning.study import Report, Split, Study, View
+
+Named = Literal["tell", "leave_out"]
+Dialogues = Literal["all", "radiology"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,12 @@ class Recipe:
         quality: JPEG quality.
         conversation: Which questions are asked.
         keep_study_ids: Whether the record names the study as its source does, not by its key.
+        fit: Whether images keep their shape.
+        policy: Which reports are good enough.
+        context: What prompts carry besides the question.
+        identifiers: Whether studies whose text seems to name someone are packed.
+        dialogues: Which dialogues without an image are packed.
+        shares: How common findings are among the studies, so that questions about them are balanced.
     """
 
     size: int
@@ -45,6 +63,12 @@ class Recipe:
     quality: int
     conversation: Style
     keep_study_ids: bool = False
+    fit: Fit = "keep"
+    policy: Policy = LENIENT
+    context: Context = field(default_factory=Context)
+    identifiers: Named = "tell"
+    dialogues: Dialogues = "all"
+    shares: Shares | None = None
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 8192:
@@ -58,18 +82,22 @@ class Job:
     """One study with what was decided about it.
 
     Attributes:
+        number: Its place in the plan.
         study: The study.
         where: File and lines, for people.
         key: Its hashed name.
         patient: Its hashed patient.
         split: Its split.
+        prior: The patient's study before it, where prompts are to carry its report.
     """
 
+    number: int
     study: Study
     where: str
     key: str
     patient: str
     split: Split
+    prior: Study | None = None
 
 
 def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
@@ -82,33 +110,106 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     Returns:
         The sample, or what keeps the study out.
     """
-    report = job.study.report
-    said = Said(
-        summary=summarize(report),
-        findings=clean(report.findings),
-        impression=clean(report.impression),
-        labels=job.study.labels,
-        turns=job.study.turns,
-    )
+    refused = "" if job.study.turns else recipe.policy.reason(job.study.report)
+    # An archive has reports that were never written; a table that has none was misread.
+    if refused and (recipe.policy.both or not _is_empty(job.study.report)):
+        return Flaw(job.where, refused, "the policy leaves such reports out (--policy)", bad=False)
+    views = hung_by_header(job.study.views)
+    chosen = chosen_views(views, recipe.format)
+    said = said_of(job.study, chosen.values(), job.prior)
+    if recipe.dialogues == "radiology" and not chosen and said.turns:
+        if not about_radiology(said.turns):
+            return Flaw(job.where, "not about images", "--dialogues radiology leaves other medicine out", bad=False)
+        said = replace(said, turns=tuple((without_persona(asked), without_persona(told)) for asked, told in said.turns))
     if not said.summary and not said.turns:
         return _wordless(job)
-    chosen = chosen_views(job.study.views, recipe.format)
-    turns = converse(said, job.key, recipe.conversation) if chosen else converse_in_text(said, job.key)
+    turns = (
+        converse(said, job.key, recipe.conversation, recipe.context, recipe.shares)
+        if chosen
+        else converse_in_text(said, job.key, recipe.shares)
+    )
     marks = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
     if marks > len(chosen):
         return Flaw(job.where, "more marks than images", _unmatched(marks, len(chosen)))
+    named = _identifiers(said, turns)
+    if named and recipe.identifiers == "leave_out":
+        return Flaw(job.where, "names someone", f"its text seems to hold: {', '.join(named)}", bad=False)
+    try:
+        films = _films(chosen, recipe)
+    except ImageError as error:
+        return Flaw(job.where, "image unusable", str(error))
+    record = _record(job, said, turns, films.views, keep_id=recipe.keep_study_ids)
+    return Packed(
+        key=job.key,
+        patient=job.patient,
+        characters=len(said.summary),
+        images=len(films.images),
+        block=sample_bytes(job.key, record, films.images),
+        look=films.look,
+        number=job.number,
+        films=films.digests,
+        identifiers=named,
+        by_rule=not job.study.summary,
+    )
+
+
+class _Films(NamedTuple):
+    """A sample's images, encoded, and what is told of them."""
+
+    images: dict[str, bytes]
+    views: list[ViewRecord]
+    look: Look = NOTHING
+    digests: tuple[str, ...] = ()
+
+
+def _films(chosen: dict[str, View], recipe: Recipe) -> _Films:
     images: dict[str, bytes] = {}
     views: list[ViewRecord] = []
+    look, digests = NOTHING, list[str]()
     for suffix, view in chosen.items():
         try:
-            gray = shrink(load_gray(view.path), recipe.size)
+            gray = fitted(load_gray(view.path, at_least=2 * recipe.size), recipe.size, recipe.fit)
         except ImageError as error:
-            return Flaw(job.where, "image unusable", f"{view.position} image: {error}")
-        images[suffix] = encode(gray, recipe.format, recipe.quality)
+            raise ImageError(f"{view.position} image: {error}") from None
+        images[suffix] = data = encode(gray, recipe.format, recipe.quality)
+        if len(images) == 1:
+            look = look_of(gray if recipe.format == "png" else data)  # a PNG holds these very levels
         views.append(ViewRecord(member=suffix, position=view.position, width=gray.shape[1], height=gray.shape[0]))
-    block = sample_bytes(job.key, _record(job, said, turns, views, keep_id=recipe.keep_study_ids), images)
-    look = look_of(next(iter(images.values()))) if images else NOTHING
-    return Packed(job.key, job.patient, len(said.summary), len(images), block, look)
+        if gray.min() < gray.max():  # of one gray level all over, an image tells of no film
+            # Of one encoder equal bytes mean equal pixels, so they need not be decoded again.
+            digests.append(hashlib.blake2b(data, digest_size=16).hexdigest())
+    return _Films(images, views, look, tuple(digests))
+
+
+def said_of(study: Study, chosen: Iterable[View] = (), prior: Study | None = None) -> Said:
+    """Brings a study's texts into the words that conversations are made of.
+
+    Args:
+        study: The study.
+        chosen: The views that its sample stores, the primary one first.
+        prior: The patient's study before it, where prompts are to carry its report.
+    """
+    report, positions = study.report, [view.position for view in chosen]
+    return Said(
+        summary=study.summary or summarize(report),
+        findings=clean(report.findings),
+        impression=clean(report.impression),
+        labels=study.labels,
+        turns=study.turns,
+        indication=report.indication,
+        technique=report.technique,
+        position=positions[0] if positions else "unknown",
+        lateral=len(positions) > 1,
+        prior="" if prior is None else prior.summary or summarize(prior.report),
+        observations=study.observations,
+        source=study.source,
+    )
+
+
+def _identifiers(said: Said, turns: list[Turn]) -> tuple[str, ...]:
+    """Lists what kinds of words a sample holds that may name someone; where they stand is for `cxr inspect`."""
+    texts = dict.fromkeys((said.summary, said.findings, said.impression, *(turn["content"] for turn in turns)))
+    return tuple(sorted({found.kind for text in texts for found in find_identifiers(text)}))
 
 
 def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:
@@ -130,9 +231,12 @@ def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:
     return chosen
 
 
+def _is_empty(report: Report) -> bool:
+    return not (report.text or report.findings or report.impression)
+
+
 def _wordless(job: Job) -> Flaw:
-    report = job.study.report
-    if not (report.text or report.findings or report.impression):
+    if _is_empty(job.study.report):
         return Flaw(job.where, "report empty", "there is neither report, findings, impression nor question")
     reason = "findings and impression hold no sentence that this study alone supports"
     return Flaw(job.where, "nothing to learn", reason, bad=False)
@@ -153,7 +257,7 @@ def _record(job: Job, said: Said, turns: list[Turn], views: list[ViewRecord], *,
         patient=job.patient,
         views=views,
         split=job.split,
-        indication=clean(study.report.indication),
+        indication=indication_of(study.report.indication),
         findings=said.findings,
         impression=said.impression,
         summary=said.summary,

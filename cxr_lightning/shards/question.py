@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from cxr_lightning.findings.located import LABELS, find
-from cxr_lightning.reports.conversations import DESCRIBE
+from cxr_lightning.reports.conversations import DESCRIBE, split_shown
 from cxr_lightning.reports.draw import choose
 from cxr_lightning.shards.contract import IMAGE_MARK, SampleRecord
 from cxr_lightning.shards.sample import RawSample
@@ -27,7 +27,7 @@ def question_of(sample: RawSample) -> str:
         sample: The study.
 
     Returns:
-        The user's turn, `<image>` where each image goes.
+        The user's turn, `<image>` where each image goes, with what its prompts were packed with (the indication).
     """
     turns, summary = sample.record["conversation"], sample.record["summary"]
     first = next((turn["content"] for turn in turns if turn["role"] == "user"), IMAGE_MARK)
@@ -39,8 +39,10 @@ def question_of(sample: RawSample) -> str:
             if question["role"] == "user" and answer["role"] == "assistant" and answer["content"] == summary
         )
         asked = next(own, None) or choose(DESCRIBE, sample.key, "describe")
-    # Asked alone, a later question needs the images that the first one showed.
-    return asked if IMAGE_MARK in asked else f"{IMAGE_MARK}\n" * max(1, first.count(IMAGE_MARK)) + asked
+    if IMAGE_MARK in asked:
+        return asked
+    # Asked alone, a later question needs what the first one showed: the images, and what stood beside them.
+    return (split_shown(first)[0] or f"{IMAGE_MARK}\n" * max(1, first.count(IMAGE_MARK))) + asked
 
 
 def reference_of(record: SampleRecord) -> str:

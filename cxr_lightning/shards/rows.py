@@ -148,7 +148,7 @@ def open_rows(location: str, sha256: str, cache: Path | None = None) -> Rows:
         ShardError: It is missing, cut off, or holds something else.
         StorageError: It cannot be reached.
     """
-    try:
+    try:  # numpy's own reader of this format alone: numpy.load takes archives and pickles for arrays too
         if not storage.is_remote(location):
             return _mapped(Path(location))
         kept = None if cache is None else cache / f"{sha256}.npy"
@@ -158,7 +158,7 @@ def open_rows(location: str, sha256: str, cache: Path | None = None) -> Rows:
         if hashlib.sha256(data).hexdigest() != sha256:
             raise ShardError(f"{location}: not the file that its index.json was written with; copy both again")
         if kept is None:
-            return _checked(np.load(io.BytesIO(data), allow_pickle=False), location)
+            return _checked(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False), location)
         _keep(kept, data)
         return _mapped(kept)
     except FileNotFoundError:
@@ -208,7 +208,7 @@ def digest_of(path: Path) -> str:
 
 
 def _mapped(path: Path) -> Rows:
-    return _checked(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)), str(path))
+    return _checked(np.asarray(np.lib.format.open_memmap(path, mode="r")), str(path))
 
 
 def _keep(path: Path, data: bytes) -> None:

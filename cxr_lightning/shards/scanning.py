@@ -56,11 +56,13 @@ class Unused:
         name: The sample's key, or the member's name.
         kind: Why, in words that are the same for all of which it is true.
         reason: Why, in full.
+        at: Its first byte in the tar.
     """
 
     name: str
     kind: str
     reason: str
+    at: int = 0
 
 
 @dataclass(slots=True)
@@ -190,12 +192,13 @@ class Stream:
             self._start += gone
 
 
-def groups(stream: Stream, unused: list[Unused]) -> Iterator[_Group]:
+def groups(stream: Stream, unused: list[Unused], largest: int = LARGEST_SAMPLE) -> Iterator[_Group]:
     """Join neighbouring members of one key.
 
     Args:
         stream: The tar.
         unused: Takes what belongs to no sample.
+        largest: Bytes of a group that are held at the most.
 
     Yields:
         The groups, in order; the bytes of one can be read until the next is asked for.
@@ -211,7 +214,7 @@ def groups(stream: Stream, unused: list[Unused]) -> Iterator[_Group]:
             group.end = entry.end
             group.suffixes.append(parts[1])
         # A stretch too large to be a sample is read over, not held.
-        small = group is not None and entry.end - group.start <= LARGEST_SAMPLE
+        small = group is not None and entry.end - group.start <= largest
         stream.keep = group.start if group is not None and small else entry.end
     if group is not None:
         yield group
@@ -237,7 +240,7 @@ def _parts(entry: Entry, unused: list[Unused]) -> tuple[str, str] | None:
         reason = f"its key is longer than {LONGEST_KEY} bytes; rename it"
     if reason is None:
         return parts
-    unused.append(Unused(name[:LONGEST_KEY], "member outside every sample", reason))
+    unused.append(Unused(name[:LONGEST_KEY], "member outside every sample", reason, entry.start))
     return None
 
 

@@ -14,6 +14,7 @@ from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.members import assemble
 from cxr_lightning.shards.rows import Rows
 from cxr_lightning.shards.sample import RawSample, parse_sample
+from cxr_lightning.site import shown
 from cxr_lightning.study import Split
 
 
@@ -121,7 +122,7 @@ class SplitIndex:
             ChecksumError: They are not what the index lists.
             ShardError: They are no sample.
         """
-        where = f"{storage.shown(self.location(number))}, sample {self.label(number)}"
+        where = f"{shown(self.location(number))}, sample {self.label(number)}"
         if zlib.crc32(block) != int(self.crc32[number]):  # a flipped bit would otherwise train as a grey lung
             raise ChecksumError(
                 f"{where}: not what the index lists (its checksum differs). Remedy: copy the shard again; if the tar "

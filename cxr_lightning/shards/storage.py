@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from cxr_lightning.site import shown
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -76,19 +78,6 @@ class StorageError(ValueError):
     def __init__(self, location: str, message: str, *, missing: bool = False, unreachable: bool = False) -> None:
         super().__init__(f"{shown(location)}: {message}")
         self.location, self.missing, self.unreachable = location, missing, unreachable
-
-
-def shown(location: str) -> str:
-    """Returns a location as it may stand in logs: without user, password, and the query that may carry a signature.
-
-    Args:
-        location: A path or URL.
-    """
-    if not is_remote(location):
-        return location
-    scheme, _, rest = location.partition("://")
-    server, slash, path = rest.partition("?")[0].partition("/")
-    return f"{scheme}://{server.rpartition('@')[2]}{slash}{path}"
 
 
 class _ShortRead(Exception):

@@ -1,70 +1,14 @@
-"""Tar headers one after another, whoever wrote them: ustar, GNU, pax. Bytes enter, names and byte ranges leave.
-
-Python's own tarfile reads a whole archive; here any stretch that begins at a header is read, so that one range read of
-a sample can be taken apart by the rules by which the archive was indexed.
-"""
+"""A shard's tar headers: those of any tar, and what is wrong with them told as of a shard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
+from cxr_lightning import tar
 from cxr_lightning.shards.contract import ShardError
+from cxr_lightning.tar import BLOCK, Entry, padded
 
-BLOCK = 512
-_LONGEST_EXTENSION = 1 << 20
-_MORE_HOLES, _STILL_MORE_HOLES = 482, 504
-"""Where GNU's header of a file with holes, and a block that goes on with it, say that such a block follows."""
-_EXTENSIONS = (b"x", b"X", b"g", b"L", b"K")
-_PLAIN = (b"0", b"\0", b"7")
-_EMPTY = (b"1", b"2", b"3", b"4", b"5", b"6")
-_PACKED = {
-    b"\x1f\x8b": "gunzip",
-    b"BZh": "bunzip2",
-    b"\xfd7zXZ": "unxz",
-    b"\x28\xb5\x2f\xfd": "unzstd",
-    b"PK": "unzip",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One member of a tar.
-
-    Attributes:
-        name: Its path; bytes that are no UTF-8 stand as surrogates.
-        kind: What it is: "file", "folder", or "link, device or sparse file".
-        start: Its first byte, headers included.
-        data: First byte of its content.
-        size: Bytes of its content.
-    """
-
-    name: str
-    kind: str
-    start: int
-    data: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        """The byte after its padding."""
-        return self.data + padded(self.size)
-
-
-class _Header(NamedTuple):
-    name: bytes
-    type: bytes
-    size: int
-
-
-def padded(size: int) -> int:
-    """Returns a size in whole blocks.
-
-    Args:
-        size: In bytes.
-    """
-    return size + -size % BLOCK
+__all__ = ["BLOCK", "Entry", "entries", "padded"]
 
 
 def entries(read: Callable[[int, int], bytes], length: int) -> Iterator[Entry]:
@@ -80,123 +24,7 @@ def entries(read: Callable[[int, int], bytes], length: int) -> Iterator[Entry]:
     Raises:
         ShardError: The bytes are no tar, or end inside a member.
     """
-    at = 0
-    while at < length:
-        if _fetch(read, at, BLOCK, length) == bytes(BLOCK):
-            return
-        entry = _entry(read, at, length)
-        if entry.end > length:
-            raise _cut(entry.start)
-        yield entry
-        at = entry.end
-
-
-def _entry(read: Callable[[int, int], bytes], start: int, length: int) -> Entry:
-    name, size, sparse, at = None, None, False, start
-    while True:
-        block = _fetch(read, at, BLOCK, length)
-        header = _header(block, at)
-        at += BLOCK
-        if header.type not in _EXTENSIONS:
-            break
-        if header.size > _LONGEST_EXTENSION:
-            raise _no_tar(block, at)
-        text = _fetch(read, at, header.size, length)
-        at += padded(header.size)
-        if header.type == b"L":
-            name = text.split(b"\0", 1)[0]
-        elif header.type in b"xX":
-            told = _told(text, at)
-            name, size = told.get(b"path", name), _size_told(told, size, at)
-            sparse = sparse or any(key.startswith(b"GNU.sparse") for key in told)
-    if header.type == b"S":
-        sparse, more = True, block[_MORE_HOLES]
-        while more:
-            more, at = _fetch(read, at, BLOCK, length)[_STILL_MORE_HOLES], at + BLOCK
-    name = header.name if name is None else name
-    empty = header.type in _EMPTY  # has no content behind its header, whatever size the header gives
-    kind = _kind(header.type, name, sparse)
-    return Entry(
-        name=(name.rstrip(b"/") if kind == "folder" else name).decode("utf-8", "surrogateescape"),
-        kind=kind,
-        start=start,
-        data=at,
-        size=0 if empty else header.size if size is None else size,
-    )
-
-
-def _kind(type: bytes, name: bytes, sparse: bool) -> str:
-    if type == b"5" or (type == b"\0" and name.endswith(b"/")):  # the second is how tars of 1979 say it
-        return "folder"
-    return "file" if type in _PLAIN and not sparse else "link, device or sparse file"
-
-
-def _header(block: bytes, at: int) -> _Header:
-    """Read what is needed of a header; Python's tarfile reads all of it and takes ten times as long."""
-    fields = bytearray(block)
-    fields[148:156] = b" " * 8  # as it was when its sum was taken
-    told, total = _number(block[148:156]), sum(fields)
-    # Some old programs summed signed bytes.
-    if told != total and told != total - 256 * sum(byte > 127 for byte in fields):
-        raise _no_tar(block, at)
-    size = _number(block[124:136])
-    if size is None:
-        raise _no_tar(block, at)
-    name, type = _text(block[:100]), block[156:157]
-    if block[257:263] == b"ustar\0" and block[345]:
-        name = _text(block[345:500]) + b"/" + name
-    return _Header(name, type, size)
-
-
-def _text(field: bytes) -> bytes:
-    return field.partition(b"\0")[0]
-
-
-def _number(field: bytes) -> int | None:
-    """Read a number: octal digits, or, where the first bit is set, a binary one; none below zero is wanted."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    digits = _text(field).strip()
-    if not digits:
-        return 0
-    return int(digits, 8) if digits.isdigit() and not digits.strip(b"01234567") else None
-
-
-def _told(text: bytes, at: int) -> dict[bytes, bytes]:
-    """Take the records of a pax header apart: "LENGTH KEY=VALUE" and a line break, one after another."""
-    told: dict[bytes, bytes] = {}
-    place = 0
-    while place < len(text):
-        digits, mark, _ = text[place : place + 20].partition(b" ")
-        if not mark or not digits.isdigit() or int(digits) <= len(digits) + 1:
-            raise _no_tar(text, at)
-        key, _, value = text[place + len(digits) + 1 : place + int(digits) - 1].partition(b"=")
-        told[key] = value
-        place += int(digits)
-    return told
-
-
-def _size_told(told: dict[bytes, bytes], before: int | None, at: int) -> int | None:
-    size = told.get(b"size")
-    if size is None:
-        return before
-    if not size.isdigit() or len(size) > 19:
-        raise _no_tar(size, at)
-    return int(size)
-
-
-def _fetch(read: Callable[[int, int], bytes], offset: int, size: int, length: int) -> bytes:
-    if offset + size > length:
-        raise _cut(offset)
-    return read(offset, size)
-
-
-def _cut(offset: int) -> ShardError:
-    return ShardError(f"cut off: it ends inside the member at byte {offset}; copy it again")
-
-
-def _no_tar(block: bytes, offset: int) -> ShardError:
-    program = next((program for mark, program in _PACKED.items() if block.startswith(mark)), None)
-    if program:
-        return ShardError(f"compressed, so that no sample can be read alone; unpack it first: {program}")
-    return ShardError(f"not a tar, or damaged: there is no header at byte {offset}; copy it again")
+    try:
+        yield from tar.entries(read, length)
+    except tar.TarError as error:
+        raise ShardError(str(error)) from None

@@ -84,6 +84,20 @@ def test_a_lookup_table_is_followed_where_there_is_no_window():
     assert np.array_equal(gray, load_gray(dicom(PhotometricInterpretation="MONOCHROME1")))
 
 
+def test_a_modality_table_is_followed_before_the_window():
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.add_new("LUTData", "US", [value // 2 for value in range(4096)])
+    table.ModalityLUTType = "US"
+    window = {"WindowCenter": 1024, "WindowWidth": 1000}
+    gray = load_gray(dicom(ModalityLUTSequence=Sequence([table]), **window))
+    assert np.array_equal(gray, load_gray(dicom(VALUES // 2, **window)))
+    assert 0 < np.count_nonzero(gray == 255) < gray.size
+
+
 @pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_RLE.dcm"])
 def test_compression_without_loss_changes_nothing(name):
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -170,20 +184,31 @@ def test_compressed_pixels_that_are_larger_than_the_header_says_are_not_decoded(
     monkeypatch.setattr("cxr_lightning.shards.dicom._stored", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ImageError, match="128 x 96, and a header that says 64 x 64"):
         load_gray(compressed(96, 128, format))
-    with pytest.raises(ImageError, match="more than the 5,000"):
+    with pytest.raises(ImageError, match=r"more pixels than any radiograph has \(5,000\)"):
         load_gray(compressed(96, 128, format, Rows=50, Columns=50), most_pixels=5000)
 
 
-def test_deflated_files_are_not_inflated():
+def deflated(**elements: Any) -> bytes:
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    data = pydicom.dcmread(io.BytesIO(dicom(BodyPartExamined="HAND")))
+    data = pydicom.dcmread(io.BytesIO(dicom(**elements)))
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     buffer = io.BytesIO()
     data.save_as(buffer, enforce_file_format=True)
-    assert other_than_chest(buffer.getvalue()) is None
-    with pytest.raises(ImageError, match="dcmconv"):
-        load_gray(buffer.getvalue())
+    return buffer.getvalue()
+
+
+def test_deflated_files_are_inflated_as_far_as_a_radiograph_goes():
+    assert np.array_equal(load_gray(deflated()), load_gray(dicom()))
+    assert other_than_chest(deflated(BodyPartExamined="HAND")) == "its header says HAND, not chest"
+    bomb = deflated(PixelData=bytes(40_000_000))
+    assert len(bomb) < 60_000
+    with pytest.raises(ImageError, match="inflates to more than"):
+        load_gray(bomb, most_pixels=1_000_000)
+    with pytest.raises(ImageError, match="cut off in its deflated part"):
+        load_gray(deflated()[:-20])
+    with pytest.raises(ImageError, match="cannot be inflated"):
+        load_gray(deflated()[:300] + b"\xff" * 200)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from cxr_lightning.shards.images import ImageError, encode, load_gray, shrink
+from cxr_lightning.shards.images import ImageError, encode, fitted, load_gray, shrink
 
 pytestmark = pytest.mark.quick
 
@@ -63,6 +63,12 @@ def test_a_cut_off_jpeg_is_an_error_even_where_another_library_allowed_it(monkey
         load_gray(whole[: len(whole) // 2])
 
 
+def test_a_jpeg_with_padding_between_its_segments_is_read():
+    data = saved(Image.fromarray(RAMP), "JPEG")
+    for junk in (b"\0\0", b"\xff\xff\xff", b"\xff\0"):
+        assert np.array_equal(load_gray(data[:20] + junk + data[20:]), load_gray(data))
+
+
 def test_an_image_is_sized_before_it_is_decoded():
     with pytest.raises(ImageError, match="50 x 30 pixels"):
         load_gray(saved(Image.fromarray(RAMP)), most_pixels=1000)
@@ -97,6 +103,38 @@ def test_shrinking_keeps_the_aspect_and_never_enlarges(width, height, size):
     factor = min(1.0, size / max(width, height))
     assert abs(small.shape[0] - height * factor) <= 1
     assert abs(small.shape[1] - width * factor) <= 1
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(16, 128))
+def test_squares_hold_the_image_or_its_middle(width, height, size):
+    gray = np.random.default_rng(width).integers(1, 255, (height, width), dtype=np.uint8)
+    assert np.array_equal(fitted(gray, size, "keep"), shrink(gray, size))
+
+    small, padded = shrink(gray, size), fitted(gray, size, "pad")
+    assert padded.shape == (max(small.shape),) * 2
+    rows, columns = padded.shape[0] - small.shape[0], padded.shape[1] - small.shape[1]
+    top, left = rows // 2, columns // 2
+    inside = (slice(top, top + small.shape[0]), slice(left, left + small.shape[1]))
+    assert np.array_equal(padded[inside], small)
+    assert padded.astype(int).sum() == small.astype(int).sum()  # black around it
+
+    cropped, side = fitted(gray, size, "crop"), min(width, height)
+    assert cropped.shape == (min(size, side),) * 2
+    if side <= size:
+        top, left = (height - side) // 2, (width - side) // 2
+        assert np.array_equal(cropped, gray[top : top + side, left : left + side])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_may_be_decoded_smaller_but_not_too_small(mode):
+    y, x = np.mgrid[:1200, :1000]
+    film = Image.fromarray((128 + 90 * np.sin(x / 40) * np.cos(y / 60)).astype(np.uint8)).convert(mode)
+    for data in (saved(film, "JPEG", quality=95), saved(film)):
+        whole = load_gray(data)
+        sides = [min(load_gray(data, at_least=side).shape) for side in (1000, 501, 500, 250, 20)]
+        assert sides == ([1000, 1000, 500, 250, 125] if data[:2] == b"\xff\xd8" else [1000] * 5)
+        near = shrink(load_gray(data, at_least=256), 128)
+        assert np.abs(near.astype(int) - shrink(whole, 128)).max() <= 2
 
 
 @pytest.mark.parametrize("format", ["jpg", "png"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from cxr_lightning.phantoms.archive import draw
-from cxr_lightning.shards.looks import NOTHING, SAME, known_again, look_of
+from cxr_lightning.shards.looks import NOTHING, SAME, _ranks, _varied, known_again, look_of
 
 REAL = Path(os.environ.get("CXR_REAL_DATA", "absent"), "open", "images")
 
@@ -92,3 +92,24 @@ def test_looks_are_alike_up_to_so_many_bits(seed, flipped):
     other[random.choice(255, flipped, replace=False)] ^= True
     one, two = (np.packbits(each).view(">u8").astype(np.uint64)[None] for each in (bits, other))
     assert known_again(one, two)[0] == (flipped <= SAME)  # half of the bits are ones: turned over they are far away
+
+
+@pytest.mark.quick
+def test_gray_levels_look_like_the_png_that_holds_them():
+    film = Image.effect_noise((90, 70), 40)
+    assert look_of(np.asarray(film)) == look_of(stored(film, "PNG")) != NOTHING
+
+
+@pytest.mark.quick
+@given(st.integers(0, 2**32 - 1), st.integers(40, 90), st.integers(40, 90))
+def test_ranks_and_borders_in_whole_numbers_are_what_they_are_in_floats(seed, height, width):
+    random = np.random.default_rng(seed)
+    gray = random.integers(0, random.integers(2, 256), (height, width)).astype(np.uint8)
+    gray[:, : random.integers(1, width)] //= np.uint8(random.integers(1, 30))
+    for axis in (0, 1):
+        deviation = gray.astype(np.float64).std(axis=axis)
+        clear = np.abs(deviation - 6) > 1e-9
+        assert np.array_equal(_varied(gray, axis)[clear], deviation[clear] > 6)
+    order = np.sort(gray, axis=None)  # ties share the mean of their places
+    mean_rank = {level: np.flatnonzero(order == level).mean() for level in np.unique(gray)}
+    assert np.array_equal(_ranks(gray), np.vectorize(mean_rank.get)(gray))

@@ -20,7 +20,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from cxr_lightning.checkpoint.attempts import attempts
-from cxr_lightning.shards.durable import json_lines
+from cxr_lightning.durable import json_lines
 from tests.fitting import ROOT
 from tests.slurm import accounting
 from tests.slurm.cluster import PATH, Cluster, cluster, missing, until

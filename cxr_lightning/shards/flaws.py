@@ -1,0 +1,77 @@
+"""What is left out of a pack is counted here, and too much of it stops the pack with a list to act on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from cxr_lightning.reports.sources import Flaw
+
+MOST_LISTED = 20
+
+
+class TooManyFlaws(ValueError):
+    """More studies are bad than allowed; the message lists them."""
+
+
+class Flaws:
+    """Counts what is left out and says when too much of it is bad.
+
+    Args:
+        studies: Number of studies, bad ones included.
+        max_bad: Share that may be bad.
+    """
+
+    def __init__(self, studies: int, max_bad: float) -> None:
+        self.seen: list[Flaw] = []
+        self._bad: list[Flaw] = []
+        self._studies = studies
+        self._allowed = math.floor(studies * max_bad + 1e-9)
+
+    def extend(self, flaws: Iterable[Flaw]) -> None:
+        """Count flaws.
+
+        Args:
+            flaws: What was found to be bad.
+
+        Raises:
+            TooManyFlaws: Too many are bad. Not at the first one too many, but when the list is long enough to act on.
+        """
+        for flaw in flaws:
+            self.seen.append(flaw)
+            if flaw.bad:
+                self._bad.append(flaw)
+            if len(self._bad) > max(self._allowed, MOST_LISTED):
+                self.refuse_many()
+
+    def refuse_many(self) -> None:
+        """Stop if more is bad than allowed.
+
+        Raises:
+            TooManyFlaws: It is; the message lists file, line and reason.
+        """
+        if len(self._bad) > self._allowed:
+            raise TooManyFlaws(
+                f"{len(self._bad)} of {self._studies} studies cannot be packed, and {self._allowed} may be skipped; "
+                "there are no shards yet. Mend them, or allow a larger share with --max_bad:" + _listed(self._bad)
+            )
+
+    def settle(self, samples: int) -> None:
+        """Stop if more is bad than allowed, or if nothing is left.
+
+        Args:
+            samples: How many samples are left.
+
+        Raises:
+            TooManyFlaws: It is; the message lists file, line and reason.
+        """
+        self.refuse_many()
+        if not samples:
+            raise TooManyFlaws(
+                f"none of {self._studies} studies can be packed; nothing was written:" + _listed(self.seen)
+            )
+
+
+def _listed(flaws: list[Flaw]) -> str:
+    more = f"\n  and {len(flaws) - MOST_LISTED} more" if len(flaws) > MOST_LISTED else ""
+    return "".join(f"\n  {flaw.where}: {flaw.kind}: {flaw.reason}" for flaw in flaws[:MOST_LISTED]) + more
