@@ -32,7 +32,7 @@ from torch import nn
 from cxr_lightning.checkpoint import optimizer, weights
 from cxr_lightning.checkpoint.copies import HostCopies
 from cxr_lightning.checkpoint.writing import Writer
-from cxr_lightning.shards.durable import sync
+from cxr_lightning.durable import sync
 from cxr_lightning.training import partition
 
 COPIES = HostCopies()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.checkpoint.runs import newest_checkpoint, step_of
-from cxr_lightning.shards.durable import append, json_lines
+from cxr_lightning.durable import append, json_lines
 
 log = logging.getLogger(__name__)
 

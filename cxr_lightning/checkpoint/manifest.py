@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from cxr_lightning.shards.durable import sync
+from cxr_lightning.durable import sync
 from cxr_lightning.shards.rows import digest_of
 
 NAME = "manifest.json"

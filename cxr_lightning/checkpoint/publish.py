@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from cxr_lightning.shards.durable import sync
+from cxr_lightning.durable import sync
 
 
 def publish(partial: Path, final: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from cxr_lightning.checkpoint.manifest import NAME as MANIFEST
 from cxr_lightning.checkpoint.manifest import is_complete, verify
 from cxr_lightning.checkpoint.position import validation_loss
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.durable import write_text
 
 WEIGHTS = "trainable.safetensors"
 BEST = "best"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.shards.durable import write_bytes
+from cxr_lightning.durable import write_bytes
 from cxr_lightning.shards.index import ShardIndex
 from cxr_lightning.shards.looks import NOTHING, known_again
 from cxr_lightning.shards.rows import Rows

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from cxr_lightning.checkpoint import weights
 from cxr_lightning.checkpoint.runs import WEIGHTS
+from cxr_lightning.durable import sync
 from cxr_lightning.export.lending import in_float32
 from cxr_lightning.export.proof import Check, prove_merge
 from cxr_lightning.export.trained import Model, steadied
@@ -26,7 +27,6 @@ from cxr_lightning.export.trial import Inputs, trial_logits
 from cxr_lightning.model.families import role_of
 from cxr_lightning.model.lora import ADAPTER, Lora, loras_from_json
 from cxr_lightning.model.opening import stored_as
-from cxr_lightning.shards.durable import sync
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."

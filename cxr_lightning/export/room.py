@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cxr_lightning.checkpoint.publish import sync_all
 from cxr_lightning.cluster.units import size
-from cxr_lightning.shards.durable import sync
+from cxr_lightning.durable import sync
 
 PROVENANCE = "provenance.json"
 _MARK = ".being-exported"

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from cxr_lightning.shards.durable import sync
+from cxr_lightning.durable import sync
 
 INDEX = "model.safetensors.index.json"
 _PART = 8 * 2**20

@@ -26,6 +26,7 @@ from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.splitindex import SplitIndex
 from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.site import shown
 from cxr_lightning.stream.records import FeaturesError, Form, RecordWriter, state, whole, writing
 from cxr_lightning.stream.samples import Samples
 
@@ -210,7 +211,7 @@ class FeatureFolder:
     @property
     def shown(self) -> str:
         """The location as it may stand in messages."""
-        return storage.shown(self.location)
+        return shown(self.location)
 
     def _path(self, file: ShardFeatures) -> str:
         return storage.join(self.location, file.name)
@@ -230,17 +231,17 @@ class FeatureFolder:
             if not error.missing:
                 raise
             raise FeaturesError(
-                f"{storage.shown(path)}: no such file, so there are no features. Remedy: make them by `cxr features` "
+                f"{shown(path)}: no such file, so there are no features. Remedy: make them by `cxr features` "
                 "with the options of this `cxr fit`."
             ) from error
         except (ValueError, TypeError, KeyError) as error:
             raise FeaturesError(
-                f"{storage.shown(path)}: not readable ({type(error).__name__}). Remedy: delete the folder, and make "
+                f"{shown(path)}: not readable ({type(error).__name__}). Remedy: delete the folder, and make "
                 "the features again by `cxr features`."
             ) from None
         if found != SCHEMA:
             raise FeaturesError(
-                f"{storage.shown(path)}: schema {found}, and this version reads {SCHEMA}. Remedy: make the features "
+                f"{shown(path)}: schema {found}, and this version reads {SCHEMA}. Remedy: make the features "
                 "again by `cxr features` into another folder."
             )
         return record

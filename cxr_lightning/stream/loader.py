@@ -14,7 +14,8 @@ from functools import partial
 
 import torch
 
-from cxr_lightning.shards.storage import StorageError, shown
+from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.site import shown
 from cxr_lightning.stream.ahead import Ahead
 from cxr_lightning.stream.conversation import UnstableTemplateError
 from cxr_lightning.stream.encode import Encoded, Encoder

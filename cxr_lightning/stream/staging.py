@@ -20,11 +20,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cxr_lightning.durable import sync
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardRecord
-from cxr_lightning.shards.durable import sync
 from cxr_lightning.shards.index import ShardIndex
 from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.site import shown
 from cxr_lightning.stream.cache import STAGED, default_folder, private
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Staging:
 
     def path(self, shard: ShardRecord) -> Path:
         """Returns where a shard's copy lies, or will."""
-        name = storage.shown(shard["name"]).rpartition("/")[2]
+        name = shown(shard["name"]).rpartition("/")[2]
         return self.folder / f"{shard['sha256'][:32]}-{name[-100:]}"
 
     def lacking(self, sources: Sequence[Source]) -> list[Source]:
@@ -184,7 +185,7 @@ class Staging:
             told(-source.shard["bytes"])
         partial.unlink()
         raise StagingError(
-            f"{socket.gethostname()}: {storage.shown(source.location)}: not the shard that the index lists (SHA-256 "
+            f"{socket.gethostname()}: {shown(source.location)}: not the shard that the index lists (SHA-256 "
             "differs), read twice. Remedy: copy the shard again; if the tar was changed on purpose, make the index "
             "again: cxr index."
         )

@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-from cxr_lightning.shards.durable import append, write_text
+from cxr_lightning.durable import append, write_text
 
 log = logging.getLogger(__name__)
 

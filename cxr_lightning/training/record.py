@@ -15,8 +15,8 @@ from rich.console import Console
 from cxr_lightning import __version__
 from cxr_lightning.checkpoint import studies
 from cxr_lightning.checkpoint.runs import newest_checkpoint, write_provenance
+from cxr_lightning.durable import write_text
 from cxr_lightning.model.trainable import table
-from cxr_lightning.shards.durable import write_text
 from cxr_lightning.training.job import Job
 
 RECORDED = ("torch", "lightning", "deepspeed", "transformers", "peft", "webdataset")

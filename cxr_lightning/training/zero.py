@@ -26,6 +26,8 @@ if not torch.cuda.is_available():  # DeepSpeed looks for an accelerator when it 
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 import deepspeed
+from deepspeed.accelerator import get_accelerator, set_accelerator
+from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator
 
 from cxr_lightning.checkpoint import manifest, optimizer, position, weights
 from cxr_lightning.checkpoint.copies import HostCopies
@@ -102,10 +104,18 @@ class ZeroStrategy(DeepSpeedStrategy):
         if self._on_cuda:
             super().setup_distributed()
             return
+        self._compute_on_cpus()
         # DeepSpeed would compile a shared-memory collective at first use; gloo does without a compiler on the node.
         importlib.import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # type: ignore[attr-defined]
         self.set_world_ranks()
         self._init_deepspeed_distributed()
+
+    def _compute_on_cpus(self) -> None:
+        """Turns to CPUs what was chosen for the GPUs of this machine, before it was known that they are not wanted."""
+        self._process_group_backend = "gloo"
+        self.config.get("zero_optimization", {})["overlap_comm"] = False  # which is done by CUDA's streams
+        if get_accelerator().device_name() != "cpu":
+            set_accelerator(CPU_Accelerator())
 
     @contextmanager
     def model_sharded_context(self) -> Iterator[None]:

@@ -220,8 +220,7 @@ def test_headers_that_lie_are_found_out(tmp_path):
 @pytest.mark.quick
 @given(st.binary(max_size=60), st.integers(0, 80))
 def test_no_bytes_make_the_reading_of_headers_fail(tmp_path_factory, data, length):
-    folder = tmp_path_factory.getbasetemp() / "bytes"
-    folder.mkdir(exist_ok=True)
+    folder = tmp_path_factory.mktemp("headers")
     (folder / WEIGHTS).write_bytes(struct.pack("<Q", length) + data)
     read_weights(folder)
     (folder / WEIGHTS).write_bytes(data)

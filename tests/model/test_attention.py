@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config, MistralConfig, MistralForCausalLM
 
 from cxr_lightning.model import attention
@@ -102,6 +103,25 @@ def test_a_kernel_is_used_where_it_gives_the_values_of_sdpa_alone():
     assert attention._ends((3, 4), cpu).tolist() == [0, 3, 7]
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("asks", [False, True], ids=["PyTorch 2.11", "later"])
+def test_pytorchs_kernel_is_called_as_each_version_of_it_takes(monkeypatch, asks):
+    def attend(query, key, value, starts_q, starts_k, most_q, most_k, *, scale=None, window_size=(-1, -1)):
+        assert window_size == (-1, 0)
+        assert torch.equal(starts_q, starts_k)
+        rows = (each.transpose(0, 1)[None] for each in (query, key, value))
+        lengths = starts_q.diff().tolist()
+        assert most_q == most_k == max(lengths)
+        return segment_attention(None, *rows, None, scaling=scale, segment_lengths=lengths)[0][0]
+
+    def later(query, key, *others, enable_gqa=False, **named):
+        assert enable_gqa == (query.shape[1] != key.shape[1])
+        return attend(query, key, *others, **named)
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", later if asks else attend)
+    assert _agrees(attention._torch_varlen, torch.device("cpu"), torch.float32, 64)
+
+
 @pytest.mark.parametrize("kinds", [None, ["sliding_attention", "full_attention"]])
 def test_a_model_with_sliding_windows_is_not_packed(parts, kinds):
     windows = {"layer_types": kinds} if kinds else {}
@@ -112,3 +132,24 @@ def test_a_model_with_sliding_windows_is_not_packed(parts, kinds):
     assert not use_segments(MistralForCausalLM(config))
     config.sliding_window, config.layer_types = None, None
     assert use_segments(MistralForCausalLM(config))
+
+
+@pytest.mark.quick
+def test_a_kernel_is_tried_wherever_the_first_row_comes_by():
+    calls = []
+
+    def kernel(query, key, value, lengths, scale):
+        rows = (each.transpose(0, 1)[None] for each in (query, key, value))
+        return segment_attention(None, *rows, None, scaling=scale, segment_lengths=list(lengths))[0][0]
+
+    def layer(row):
+        if not calls:  # as the first layer does, and does not again on the way back
+            calls.append(_agrees(kernel, torch.device("cpu"), torch.float32, 64))
+        return row.exp().sin()
+
+    with torch.inference_mode(), torch.device("meta"):
+        assert _agrees(kernel, torch.device("cpu"), torch.float32, 64)
+    row = torch.ones(3, requires_grad=True)
+    checkpoint(layer, row, use_reentrant=False).sum().backward()
+    assert calls == [True]
+    torch.testing.assert_close(row.grad, row.exp().cos() * row.exp())

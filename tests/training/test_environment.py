@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from deepspeed.accelerator import get_accelerator
 
 from cxr_lightning.training import environment
 from cxr_lightning.training.environment import cluster_plugins, ranks_per_node
+from cxr_lightning.training.zero import ZeroStrategy
 
 pytestmark = [pytest.mark.quick, pytest.mark.filterwarnings("ignore:The `srun` command is available")]
 
@@ -48,3 +50,13 @@ def test_lightning_does_not_requeue_from_within_a_signal_handler(in_slurm):
 def test_a_shell_inside_an_allocation_is_no_slurm_task(in_slurm, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
     assert cluster_plugins() == []
+
+
+def test_cpu_ranks_of_a_machine_with_gpus_meet_over_gloo(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    strategy = ZeroStrategy(stage=2)
+    assert strategy.process_group_backend == "nccl"
+    strategy._compute_on_cpus()
+    assert strategy.process_group_backend == "gloo"
+    assert not strategy.config["zero_optimization"]["overlap_comm"]
+    assert get_accelerator().device_name() == "cpu"

@@ -164,7 +164,7 @@ def test_no_image_is_decoded_and_answers_follow_from_questions(shards, parts, mo
     quoted = 0
     for number in range(len(reader)):
         sample = reader[number]
-        encoded, (asked, answered) = encoder(sample), encoder.turns(sample)
+        encoded, (asked, answered, *_) = encoder(sample), encoder.turns(sample)
         text = encoder.tokenizer.decode(encoded.ids_L)
         assert encoded.images == 0
         assert not encoded.views

@@ -33,7 +33,9 @@ def test_a_question_with_two_marks_is_validated_and_shown(parts, tmp_path):
     rows = []
     for number in range(16):
         for name in (f"{number}.png", f"{number}.side.png"):
-            Image.fromarray(np.full((64, 64), 8 * number, dtype=np.uint8)).save(tmp_path / name)
+            Image.fromarray(np.pad(np.full((62, 62), 8 * number, np.uint8), 1, constant_values=255)).save(
+                tmp_path / name
+            )
         row = {"study_id": number, "patient_id": number, "image": f"{number}.png", "lateral": f"{number}.side.png"}
         pair = {"question": "<image>\n<image>\nWhich view is the first?", "answer": "The frontal one."}
         rows.append({**row, **pair, "view": "PA", "split": "train" if number < 12 else "validate"})
