@@ -46,9 +46,27 @@ VERBS: dict[str, Verb] = {
     "phantoms": Verb(
         "draw chest radiographs with reports and known findings", "cxr_lightning.phantoms.archive", "draw"
     ),
+    "download": Verb(
+        "fetch a public or credentialed data set, every byte checked", "cxr_lightning.download.verb", "download"
+    ),
+    "summarize": Verb(
+        "merge a report's findings and impression into one fluent text, by a language model or by rule",
+        "cxr_lightning.reports.summaries.verb",
+        "summarize",
+    ),
+    "reports": Verb(
+        "take an archive's reports apart: sections, cleaned text, kept or why not",
+        "cxr_lightning.reports.extraction",
+        "reports",
+    ),
     "pack": Verb("pack studies into indexed WebDataset shards", "cxr_lightning.shards.packing", "pack"),
     "index": Verb(
         "make the index of tars that others wrote, local or remote", "cxr_lightning.shards.indexing", "index"
+    ),
+    "inspect": Verb(
+        "look for all that is wrong with shards, and show what they hold",
+        "cxr_lightning.shards.inspection.verb",
+        "inspect",
     ),
     "fit": Verb(
         "train a stage: language, projector alignment or instruction tuning",
@@ -128,7 +146,8 @@ def run(args: Sequence[str]) -> int:
         args: The command line after `cxr`.
 
     Returns:
-        The exit status: 0 done, 1 the input is at fault and the message says how to mend it, 2 no such verb.
+        The exit status: 0 done, 1 the input is at fault and the message says how to mend it, 2 no such verb; an error
+        may have another one as its `exit_status`.
     """
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())
@@ -160,7 +179,7 @@ def run(args: Sequence[str]) -> int:
             raise
         told = f"{error}\n(CXR_TRACEBACK=1 shows where it was raised.)" if ours else traceback.format_exc()
         _tell(name, f"cxr {name}: {told}")
-        return 1
+        return int(getattr(error, "exit_status", 1))
     return 0
 
 
@@ -244,7 +263,9 @@ def _call(name: str, verb: Verb, args: list[str]) -> None:
     parser = parser_of(name, function)
     options = [option for action in parser._actions for option in action.option_strings]
     for word in (each.partition("=")[0] for each in args):
-        if word.startswith("--") and word not in options and (told := _near(word, options)):
+        # "--policy.both" belongs to "--policy", which may be absent: jsonargparse knows its parts, this list does not.
+        known = word in options or ("." in word and word.partition(".")[0] in options)
+        if word.startswith("--") and not known and (told := _near(word, options)):
             parser.error(f"there is no option {word}.{told}")
     parsed = parser.instantiate(parser.parse_args(args))
     parsed.pop("config", None)

@@ -7,6 +7,7 @@ import os
 # One thread a process: with more, two ranks on two cores fight for them. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # CPU ranks are tested, on a machine with GPUs too
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import shutil

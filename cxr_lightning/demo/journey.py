@@ -66,7 +66,7 @@ def demo(*, out: Path = Path("demo"), size: Size = Size(), ranks: int = 2) -> No
         ranks: Training processes.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a rank a core; more threads would fight for them
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the figures that are told of the demo are a CPU's
     out.mkdir(parents=True, exist_ok=True)
     _remember(out, size)
     console, began = Console(stderr=True, soft_wrap=True), time.perf_counter()

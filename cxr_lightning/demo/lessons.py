@@ -20,7 +20,7 @@ from PIL import Image
 from cxr_lightning.findings.located import LABELS
 from cxr_lightning.reports.sections import split_sections
 from cxr_lightning.reports.sources.found import Flaw
-from cxr_lightning.reports.sources.rows import rows, table_file
+from cxr_lightning.reports.sources.rows import Table, table_file
 from cxr_lightning.reports.summarize import summarize
 from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.images import load_gray, shrink
@@ -87,7 +87,7 @@ def read_lessons(archive: Path, split: Fractions = Fractions()) -> list[Lesson]:
     """
     table = table_file(archive)
     lessons = []
-    for row in rows(table):
+    for row in Table(table).each():
         if isinstance(row, Flaw):
             raise LessonError(f"{table}: {row}. Remedy: draw the archive again with `cxr phantoms`.")
         try:

@@ -18,14 +18,15 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from cxr_lightning.endpoint.ahead import ahead
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.endpoint.trouble import RefusedError
 from cxr_lightning.evaluation.opening import Model, load
 from cxr_lightning.evaluation.tasks import Answer, Task
 from cxr_lightning.model.likelihood import NoLikelihoodError
 from cxr_lightning.model.likely import Likelihood
-from cxr_lightning.serve.ahead import ahead
-from cxr_lightning.serve.dialogue import Dialogue, Reply, Responder
+from cxr_lightning.serve.dialogue import Dialogue, Responder
 from cxr_lightning.serve.opening import open_responder
-from cxr_lightning.serve.trouble import RefusedError
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 2.0

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.metrics import VARIANTS, score_in
 from cxr_lightning.evaluation.page.words import say, say_span
 from cxr_lightning.scoring.registry import SCORERS
 from cxr_lightning.serve.folder import is_ours
-from cxr_lightning.shards.durable import write_text
 
 HEADING = "## Evaluation"
 _COUNTED = re.compile(r"^(\d+) studies of", re.MULTILINE)

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.cases import Case, commonest, read_cases, training_references
 from cxr_lightning.evaluation.counts import require_positive
 from cxr_lightning.evaluation.curves import read_curves
 from cxr_lightning.evaluation.extra import Radeval, extra_scorers
 from cxr_lightning.evaluation.journal import Journal, Rank, digest_of
 from cxr_lightning.evaluation.refusal import Memory, Seen, settle
-from cxr_lightning.serve.address import require_on_site
 from cxr_lightning.serve.opening import is_url
-from cxr_lightning.shards.durable import write_text
 from cxr_lightning.shards.index import ShardIndex, read_index
+from cxr_lightning.site import require_on_site
 from cxr_lightning.study import Split
 
 if TYPE_CHECKING:

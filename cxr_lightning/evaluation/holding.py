@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import tables
 from cxr_lightning.evaluation.rank import Rank
-from cxr_lightning.shards.durable import tables
 
 NAME = ".lock"
 _PATIENCE_SECONDS = 3.0

@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cxr_lightning.durable import append, write_text
 from cxr_lightning.evaluation import predictions
 from cxr_lightning.evaluation.holding import OtherAnswersError, Presence, hold
 from cxr_lightning.evaluation.rank import Rank
 from cxr_lightning.evaluation.tail import Tail
 from cxr_lightning.evaluation.tasks import Answer, Task, TaskId
-from cxr_lightning.shards.durable import append, write_text
 
 __all__ = ["Journal", "OtherAnswersError", "Rank", "RanksStalledError", "digest_of"]
 

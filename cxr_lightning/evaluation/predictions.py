@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.evaluation.tasks import CONDITIONS, Answer, TaskId
 from cxr_lightning.findings.located import find
 from cxr_lightning.model.likely import Likelihood
-from cxr_lightning.shards.durable import write_text
 
 NAME = "predictions.jsonl"
 RESULTS = ("metrics.json", "rexrank.json", "index.html")

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.evaluation.tasks import Answer, TaskId
-from cxr_lightning.shards.durable import write_text
 
 log = logging.getLogger(__name__)
 NAME = "rexrank.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, get_args
 
+from cxr_lightning.durable import tables
 from cxr_lightning.evaluation.predictions import is_likelihood
 from cxr_lightning.evaluation.tasks import Answer, Condition, TaskId
 from cxr_lightning.model.likely import Likelihood
-from cxr_lightning.shards.durable import tables
 
 
 class Tail:

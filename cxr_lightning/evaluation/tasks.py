@@ -12,10 +12,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from cxr_lightning.endpoint.reply import Finish
 from cxr_lightning.evaluation.cases import Case
 from cxr_lightning.model.likely import Likelihood
 from cxr_lightning.scoring.swaps import lent, swap_partners
-from cxr_lightning.serve.dialogue import Dialogue, Finish
+from cxr_lightning.serve.dialogue import Dialogue
 from cxr_lightning.shards.images import load_gray
 
 Condition = Literal["own", "swapped", "blank"]

@@ -68,7 +68,14 @@ def write_report(
         "findings": " ".join(_findings(writer, patient, findings, visit)),
         "impression": " ".join(_impression(writer, findings)),
     }
-    return Report(text=_lay_out(writer, sections), **sections)
+    return Report(
+        text=_lay_out(writer, sections),
+        indication=sections["indication"],
+        technique=sections["technique"],
+        comparison=sections["comparison"],
+        findings=sections["findings"],
+        impression=sections["impression"],
+    )
 
 
 def _indication(writer: _Writer, patient: Patient) -> str:

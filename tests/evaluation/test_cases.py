@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cxr_lightning.evaluation.cases import Case, read_cases
-from cxr_lightning.reports.conversations import DESCRIBE, Style
+from cxr_lightning.reports.conversations import DESCRIBE, Style, split_shown
 from cxr_lightning.shards import preparation
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.index import read_index
@@ -32,7 +32,9 @@ def read(tmp_path: Path) -> Read:
         rows = []
         for number, cells in enumerate(studies):
             for name in (f"{number}.png", f"{number}.side.png"):
-                Image.fromarray(np.full((20, 16), number, dtype=np.uint8)).save(tmp_path / name)
+                Image.fromarray(np.pad(np.full((18, 14), number, np.uint8), 1, constant_values=255)).save(
+                    tmp_path / name
+                )
             row = {"study_id": f"s{number}", "patient_id": f"p{number}", "image": f"{number}.png", "view": "PA"}
             rows.append({**row, **({"lateral": f"{number}.side.png"} if lateral else {}), **cells})
         (tmp_path / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -45,8 +47,10 @@ def read(tmp_path: Path) -> Read:
 def test_the_report_is_asked_for_where_it_is_the_reference(read: Read) -> None:
     cases = read(*[{"report": REPORT, "labels": ["cardiomegaly"]} for _ in range(40)], style="mixed")
     assert all(case.reference == "The heart is enlarged. The lungs are clear. Cardiomegaly." for case in cases)
-    assert all(case.prompt.removeprefix("<image>\n") in DESCRIBE for case in cases)
-    assert len({case.prompt for case in cases}) > 3
+    parts = [split_shown(case.prompt) for case in cases]
+    assert all(question in DESCRIBE for _, question in parts)
+    assert len({question for _, question in parts}) > 3
+    assert {shown for shown, _ in parts} == {"<image>\n", "<image>\nView: frontal.\n\n"}
     assert all(len(case.images) == 1 for case in cases)
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,22 +242,6 @@ def test_any_text_is_read(text: str) -> None:
 @given(st.text(alphabet="no left right, and effusion. pneumothorax with lower lobe mass\n", max_size=200))
 def test_any_medley_is_read(text: str) -> None:
     assert find(text) <= set(LABELS)
-
-
-def test_reads_two_thousand_new_reports_a_second() -> None:
-    # Numbers make every sentence new, so that the memory of sentences does not help.
-    def report(number: int) -> str:
-        return (
-            f"FINDINGS: The heart is normal on film {number}. There is a {number} mm nodule in the left upper zone. "
-            f"No effusion, pneumothorax or consolidation on {number}. A right IJ line ends {number} mm too low. "
-            f"IMPRESSION: Nodule of {number} mm on the left."
-        )
-
-    reports = [report(number) for number in range(1000)]
-    started = time.process_time()
-    for text in reports:
-        find(text)
-    assert len(reports) / (time.process_time() - started) > 1000, "the floor is half the target, for busy machines"
 
 
 @given(st.text(alphabet="no left effusion. \n;-1", max_size=3000))

@@ -20,10 +20,10 @@ from cxr_lightning.cluster.planning.scaling import Point, Training, scale
 from cxr_lightning.cluster.planning.sharing import MASTER, MOMENT, Sharing, sent_a_step
 from cxr_lightning.cluster.planning.workload import Workload, counted, told, work_of
 from cxr_lightning.cluster.units import size
+from cxr_lightning.durable import write_text
 from cxr_lightning.model.families import Role
 from cxr_lightning.model.trainable import ParameterCounts, table
 from cxr_lightning.shards.contract import ShardError
-from cxr_lightning.shards.durable import write_text
 from cxr_lightning.shards.storage import StorageError
 from cxr_lightning.training.fit import quiet
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from cxr_lightning.cluster.preflight.finding import Finding
-from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
 from cxr_lightning.shards.storage import StorageError
+from cxr_lightning.site import shown
 from cxr_lightning.stream.datamodule import ShardDataModule
 from cxr_lightning.stream.reader import ShardReader
 from cxr_lightning.stream.sets import ShardSet
@@ -87,7 +87,7 @@ def look(data: ShardDataModule, samples: int, seed: int, warned: Sequence[str] =
         "milliseconds": round(median, 2),
     }
     if wrong:
-        where = storage.shown(data.sets.sets[0].path)
+        where = shown(data.sets.sets[0].path)
         why = f"{len(wrong)} of {len(times)} samples of {where} cannot be used, the first: {wrong[0]}"
         return Finding(CHECK, f"{len(wrong)} of {len(times)} bad", "failed", why, _REMEDY, figures)
     told = f"{figures['samples']:,} samples, {shards} shards; {len(times)} read, {median:.1f} ms each"

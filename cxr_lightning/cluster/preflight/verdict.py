@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cxr_lightning.cluster.preflight.finding import Finding, Status, worst
 from cxr_lightning.cluster.preflight.place import compressed
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.durable import write_text
 
 _COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 _COLUMN = 24

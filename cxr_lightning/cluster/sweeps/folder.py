@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.shards import durable
+from cxr_lightning import durable
 
 SCHEMA = 1
 

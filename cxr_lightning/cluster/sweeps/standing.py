@@ -21,7 +21,7 @@ from cxr_lightning.checkpoint.runs import newest_checkpoint, step_of
 from cxr_lightning.cluster.sweeps.folder import SweepFolder
 from cxr_lightning.cluster.sweeps.liveness import began, slurm_job, slurm_jobs
 from cxr_lightning.cluster.sweeps.space import Trial
-from cxr_lightning.shards.durable import json_lines
+from cxr_lightning.durable import json_lines
 
 State = Literal[
     "waiting", "queued", "running", "requeued", "paused", "stopped", "cancelled", "interrupted", "failed", "done"

@@ -21,7 +21,7 @@ from typing import Any
 from cxr_lightning.cluster.port import free_port
 from cxr_lightning.cluster.sweeps.folder import append
 from cxr_lightning.cluster.sweeps.liveness import began
-from cxr_lightning.shards.durable import json_lines
+from cxr_lightning.durable import json_lines
 from cxr_lightning.training.job import Job, RequeueError
 
 _SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)

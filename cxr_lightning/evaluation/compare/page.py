@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.compare import forest
 from cxr_lightning.evaluation.compare.differences import FAMILIES, SURE, Comparison, Difference
 from cxr_lightning.evaluation.compare.pairs import Evaluated, Pairs
@@ -20,9 +21,8 @@ from cxr_lightning.evaluation.page.films import FILM, data_uri
 from cxr_lightning.evaluation.page.marks import LONGEST, mark_text
 from cxr_lightning.evaluation.page.vocabulary import Vocabulary, vocabulary_of
 from cxr_lightning.evaluation.page.words import say, say_label
-from cxr_lightning.evaluation.template import environment, script
 from cxr_lightning.scoring.registry import scorer_named
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.template import environment, script
 
 _PACKAGE = "cxr_lightning.evaluation.compare"
 _SISTER = "cxr_lightning.evaluation.page"

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.compare.differences import compare_models
 from cxr_lightning.evaluation.compare.images import read_images
 from cxr_lightning.evaluation.compare.page import write_page
@@ -19,7 +20,6 @@ from cxr_lightning.evaluation.compare.studies import most_different
 from cxr_lightning.evaluation.compare.table import plain, print_comparison
 from cxr_lightning.evaluation.extra import Radeval, extra_scorers
 from cxr_lightning.scoring.registry import SCORERS
-from cxr_lightning.shards.durable import write_text
 
 
 def compare(

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.experts.agreement import disagreements
 from cxr_lightning.evaluation.experts.answers import Judgement
 from cxr_lightning.evaluation.experts.rubric import ANCHORS, ERRORS
 from cxr_lightning.evaluation.experts.sheet import FOLDER
-from cxr_lightning.evaluation.template import environment
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.template import environment
 
 _MOST_DISAGREEMENTS = 12
 _SURE = 0.05

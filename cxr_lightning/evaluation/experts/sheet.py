@@ -16,11 +16,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.experts.blinding import SCHEMA, Blinded
 from cxr_lightning.evaluation.experts.material import Study
 from cxr_lightning.evaluation.experts.rubric import ANCHORS, ERRORS, QUESTION
-from cxr_lightning.evaluation.template import environment, hash_of
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.template import environment, hash_of
 
 FOLDER = "cxr_lightning.evaluation.experts"
 _SCRIPTS = (

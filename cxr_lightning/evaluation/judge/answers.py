@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal
 
+from cxr_lightning.endpoint.reply import spoken
 from cxr_lightning.evaluation.judge.prompts import GRADES
 
 Choice = Literal["A", "B", "tie"]
@@ -31,7 +32,7 @@ def read_choice(text: str) -> Choice | None:
     Returns:
         None if it cannot be read.
     """
-    said = _spoken(text)
+    said = spoken(text)
     found = _object(said)
     word = said.strip("\"'*`. \n") if found is None else found.get("better")
     return _CHOICES.get(word.strip().lower()) if isinstance(word, str) else None
@@ -47,18 +48,12 @@ def read_grades(text: str) -> dict[str, int] | None:
     Returns:
         None if one is missing or out of range.
     """
-    found = _object(_spoken(text)) or {}
+    found = _object(spoken(text)) or {}
     grades = {name: grade for name in GRADES if (grade := _grade(found.get(name))) is not None}
     return grades if len(grades) == len(GRADES) else None
 
 
 READERS: dict[Form, Callable[[str], Verdict | None]] = {"choice": read_choice, "grades": read_grades}
-
-
-def _spoken(text: str) -> str:
-    """Leaves out what a reasoning model thinks aloud; nothing is left of one that was cut off while it thought."""
-    spoken = text.rpartition("</think>")[2]
-    return "" if "<think>" in spoken else spoken.strip()
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -11,15 +11,17 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from cxr_lightning.endpoint.ahead import ahead
+from cxr_lightning.endpoint.purse import Purse, counted
+from cxr_lightning.endpoint.reply import Reply
+from cxr_lightning.endpoint.trouble import RefusedError
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.answers import READERS, Verdict
-from cxr_lightning.evaluation.judge.cost import Purse, counted, most_tokens
+from cxr_lightning.evaluation.judge.cost import most_tokens
 from cxr_lightning.evaluation.judge.journal import Journal, Line
 from cxr_lightning.evaluation.judge.questions import Question
 from cxr_lightning.evaluation.judge.trouble import JudgeError
-from cxr_lightning.serve.ahead import ahead
-from cxr_lightning.serve.dialogue import Dialogue, Reply
-from cxr_lightning.serve.trouble import RefusedError
+from cxr_lightning.serve.dialogue import Dialogue
 
 _MOST_REFUSED, _SHARE_REFUSED = 10, 0.05
 
@@ -61,7 +63,8 @@ class Bench:
 
         Raises:
             ServerError: The server is gone.
-            JudgeError: It refuses too many, or the budget is spent.
+            JudgeError: It refuses too many.
+        BudgetError: The budget is spent.
         """
         most = max(_MOST_REFUSED, _SHARE_REFUSED * len(questions))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.examples import examples
 from cxr_lightning.evaluation.judge.journal import Line
@@ -15,8 +16,7 @@ from cxr_lightning.evaluation.judge.questions import CORRUPTED, STRANGER, Plan
 from cxr_lightning.evaluation.judge.tally import KINDS, PARTS
 from cxr_lightning.evaluation.judge.trust import CONSISTENT, KNOWS, LENGTH, PLACE, SAME
 from cxr_lightning.evaluation.page.words import say_share
-from cxr_lightning.evaluation.template import environment
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.template import environment
 
 NAME = "judge.html"
 

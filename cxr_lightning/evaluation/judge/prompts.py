@@ -9,10 +9,8 @@ control words, could be made.
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-import unicodedata
-from functools import lru_cache
+
+from cxr_lightning.endpoint.plain import mark_of, plain
 
 VERSION = 2
 """Raised with every change of the texts below."""
@@ -68,12 +66,7 @@ Answer with JSON alone, such as:
 
 AGAIN = "That answer could not be read. Answer with the JSON alone, in exactly the form asked for, without other words."
 
-_EMPTY = "(this report is empty)"
 _GAP = "..."
-_COMPARED = ((re.compile(r"<\s*=\s*(?=\d)"), "at most "), (re.compile(r">\s*=\s*(?=\d)"), "at least "),
-             (re.compile(r"<\s*(?=\d)"), "less than "), (re.compile(r">\s*(?=\d)"), "more than "))  # fmt: skip
-_ROUND = str.maketrans("<>[]", "()()")
-"""Angles open marks and words like <|im_end|>; square brackets open words like [/INST]."""
 
 
 def duel(first: str, second: str, *, reference: str | None) -> str:
@@ -86,7 +79,7 @@ def duel(first: str, second: str, *, reference: str | None) -> str:
     """
     first, second = plain(first), plain(second)
     truth = None if reference is None else plain(reference)
-    mark = _mark(*sorted((first, second)), truth)  # the same in both orders, which differ in the order alone
+    mark = mark_of(*sorted((first, second)), truth)  # the same in both orders, which differ in the order alone
     return DUEL.format(
         basis=BLIND if truth is None else WITH_TRUTH,
         reference="" if truth is None else _reference(truth, mark),
@@ -104,26 +97,8 @@ def rubric(report: str, *, reference: str) -> str:
         reference: What the radiologist said.
     """
     report, truth = plain(report), plain(reference)
-    mark = _mark(report, truth)
+    mark = mark_of(report, truth)
     return RUBRIC.format(reference=_reference(truth, mark), report=report, mark=mark)
-
-
-@lru_cache(maxsize=1024)
-def plain(text: str) -> str:
-    """Returns a report as a judge reads it.
-
-    White space, by which a judge might tell who wrote, is evened out; look-alikes of letters become those (NFKC), what
-    cannot be seen goes, and brackets become round, or words where they compare: "<5 mm" is "less than 5 mm".
-
-    Args:
-        text: The report.
-    """
-    text = " ".join(unicodedata.normalize("NFKC", text).split())
-    if not text.isprintable():
-        text = "".join(each for each in text if each.isprintable())
-    for sign, words in _COMPARED:
-        text = sign.sub(words, text)
-    return " ".join(text.translate(_ROUND).split()) or _EMPTY
 
 
 def fingerprint() -> str:
@@ -148,8 +123,3 @@ def shown() -> str:
 
 def _reference(text: str, mark: str) -> str:
     return f'<report {mark} name="reference">\n{text}\n</report {mark}>\n\n'
-
-
-def _mark(*texts: str | None) -> str:
-    """Returns digits that the writer of one report cannot know, and that are the same whenever this is asked."""
-    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]

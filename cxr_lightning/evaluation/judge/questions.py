@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
+from cxr_lightning.endpoint.plain import plain
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.answers import Form
 from cxr_lightning.evaluation.judge.corruption import corrupt
@@ -57,7 +58,7 @@ class Duel:
     @cached_property
     def alike(self) -> bool:
         """Whether both are the same to a judge."""
-        return prompts.plain(self.left_text) == prompts.plain(self.right_text)
+        return plain(self.left_text) == plain(self.right_text)
 
     @property
     def longer(self) -> Literal["left", "right", ""]:

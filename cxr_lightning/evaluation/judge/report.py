@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cxr_lightning.endpoint.purse import Prices
 from cxr_lightning.evaluation.judge import prompts
-from cxr_lightning.evaluation.judge.cost import Prices
 from cxr_lightning.evaluation.judge.journal import Line
 from cxr_lightning.evaluation.judge.material import Material
 from cxr_lightning.evaluation.judge.outcomes import Outcome, gradings, verdicts_of

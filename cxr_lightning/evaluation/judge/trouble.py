@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class JudgeError(ValueError):
-    """A judge cannot be asked so: the budget is missing or too small, the folders do not fit."""
+    """A judge cannot be asked so: the folders do not fit, or the server refuses too much."""

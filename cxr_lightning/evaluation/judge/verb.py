@@ -17,10 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from cxr_lightning.durable import write_text
+from cxr_lightning.endpoint.purse import Prices, Purse, require_budget, require_price
+from cxr_lightning.endpoint.trouble import ServerError
 from cxr_lightning.evaluation.counts import require_positive
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.bench import Bench
-from cxr_lightning.evaluation.judge.cost import Prices, Purse, estimate, require_budget, require_price
+from cxr_lightning.evaluation.judge.cost import LESS, estimate
 from cxr_lightning.evaluation.judge.journal import Journal
 from cxr_lightning.evaluation.judge.material import read_material
 from cxr_lightning.evaluation.judge.outcomes import outcomes
@@ -31,10 +34,8 @@ from cxr_lightning.evaluation.judge.shares import Draws
 from cxr_lightning.evaluation.judge.tally import PARTS
 from cxr_lightning.evaluation.judge.trouble import JudgeError
 from cxr_lightning.evaluation.page.words import say_share
-from cxr_lightning.serve.address import require_on_site
 from cxr_lightning.serve.remote import Remote
-from cxr_lightning.serve.trouble import ServerError
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.site import require_on_site
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ def judge_reports(
 
     Raises:
         OffSiteError: Report text would leave the site.
-        JudgeError: The budget is missing or too small, or the folders do not fit.
+        BudgetError: The budget is missing or too small.
+        JudgeError: The folders do not fit.
     """
     if show_prompt:
         print(prompts.shown())
@@ -147,7 +149,7 @@ def _ask(
         f"{expected.asked_tokens:,}",
         f", about {expected.cost:.2f}" if expected.cost else "",
     )
-    require_budget(expected, budget)
+    require_budget(expected, budget, less=LESS)
     purse = Purse(prices, budget)
     bench = Bench(remote, journal, purse, max_tokens=plan.max_tokens)
     try:

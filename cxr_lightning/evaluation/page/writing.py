@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.durable import write_text
 from cxr_lightning.evaluation.curves import HEIGHT, LEFT, RIGHT, WIDTH, Curve, draw_chart
 from cxr_lightning.evaluation.page import grounding
 from cxr_lightning.evaluation.page.films import FILM, THUMB, data_uri
@@ -21,8 +22,7 @@ from cxr_lightning.evaluation.page.scores import gap_of, score_groups
 from cxr_lightning.evaluation.page.study import Judged, Reason, StudyCard, choose_studies, judge
 from cxr_lightning.evaluation.page.vocabulary import LOCATED, OBSERVED, Vocabulary, vocabulary_of
 from cxr_lightning.evaluation.page.words import VARIANT_NAMES, say, say_label
-from cxr_lightning.evaluation.template import environment, script
-from cxr_lightning.shards.durable import write_text
+from cxr_lightning.template import environment, script
 
 MOST_CARDS = 60
 """A page for reading, not an archive: predictions.jsonl has every study."""

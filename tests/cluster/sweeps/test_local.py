@@ -16,7 +16,7 @@ from cxr_lightning.cluster.sweeps.space import Trial
 from cxr_lightning.cluster.sweeps.standing import look
 from cxr_lightning.cluster.sweeps.sweep import SweepError
 from cxr_lightning.cluster.sweeps.verb import sweep
-from cxr_lightning.shards.durable import json_lines
+from cxr_lightning.durable import json_lines
 from tests.cluster.sweeps.conftest import LR
 from tests.commands import parse_fit
 
@@ -122,7 +122,7 @@ def test_a_sweep_that_was_killed_while_it_submitted_starts_no_trial_twice(begun,
 
 
 def test_ctrl_c_ends_the_trials_with_a_checkpoint_and_they_go_on(begun, monkeypatch):
-    monkeypatch.setenv("PRETEND_SECONDS", "0.1")
+    monkeypatch.setenv("PRETEND_SECONDS", "0.4")
     begun.write(parallel=3)
     process = os.fork()
     if process == 0:

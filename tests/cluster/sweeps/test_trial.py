@@ -16,7 +16,7 @@ from cxr_lightning.cluster.sweeps.folder import SweepFolder, append
 from cxr_lightning.cluster.sweeps.space import Trial
 from cxr_lightning.cluster.sweeps.standing import last_words, look
 from cxr_lightning.cluster.sweeps.trial import TrialError, TrialJob
-from cxr_lightning.shards.durable import json_lines
+from cxr_lightning.durable import json_lines
 
 NUMBERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT)
 

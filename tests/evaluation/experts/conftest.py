@@ -46,7 +46,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sides = [("PA", ramp), ("LATERAL", ramp[:, ::-1])][: 1 + number % 2]
         for view, gray in sides:
             name = f"{number}-{view}.png"
-            Image.fromarray(np.roll(gray, number, axis=0)).save(root / name)
+            film = gray.copy()
+            film[:16, 8 * number : 8 * number + 8] = 128  # no two are one
+            Image.fromarray(film).save(root / name)
             row = {"study_id": f"s{number}", "patient_id": f"p{number // 2}", "image": name, "view": view}
             rows.append({**row, "report": f"FINDINGS: Nodule of {number + 3} mm. No effusion.", "split": "test"})
     (root / "studies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

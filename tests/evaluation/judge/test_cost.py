@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from cxr_lightning.evaluation.judge.cost import Prices, Purse
-from cxr_lightning.evaluation.judge.trouble import JudgeError
+from cxr_lightning.endpoint.purse import BudgetError, Prices, Purse
 from cxr_lightning.evaluation.judge.verb import judge_reports
 
 from .conftest import fair, open_desk, write_predictions
@@ -19,11 +18,13 @@ from .conftest import fair, open_desk, write_predictions
 def test_what_costs_money_is_confirmed_first(out):
     with open_desk(fair) as desk:
         priced = {"endpoint": desk.url, "studies": 4, "price_in": 1000.0, "price_out": 1000.0, "draws": 50}
-        with pytest.raises(JudgeError, match=r"would cost about \d+\.\d\d.*Remedy: confirm by --budget \d") as told:
+        with pytest.raises(BudgetError, match=r"would cost about \d+\.\d\d.*Remedy: confirm by --budget \d") as told:
             judge_reports(str(out), **priced)
         assert desk.asked == []
-        judge_reports(str(out), **priced, budget=float(re.findall(r"--budget ([\d.]+),", str(told.value))[0]))
-        assert json.loads((out / "judge.json").read_text())["cost"]["cost"] == pytest.approx(0.208 * len(desk.asked))
+        enough = float(re.findall(r"--budget ([\d.]+),", str(told.value))[0])
+        judge_reports(str(out), **priced, budget=enough)
+        # the server's count, or ours where that is more
+        assert 0.208 * len(desk.asked) <= json.loads((out / "judge.json").read_text())["cost"]["cost"] < enough
 
 
 def test_a_budget_is_held_by_all_that_is_in_the_air_together(tmp_path):
@@ -32,7 +33,7 @@ def test_a_budget_is_held_by_all_that_is_in_the_air_together(tmp_path):
     with open_desk(fair) as desk:
         desk.slow, desk.completion_tokens = 0.05, 512
         priced = {"endpoint": desk.url, "rubric": False, "price_out": 1e6, "concurrency": 64, "draws": 50}
-        with pytest.raises(JudgeError, match=r"budget of 3000\.00 is spent.*a new --budget"):
+        with pytest.raises(BudgetError, match=r"budget of 3000\.00 is spent.*a new --budget"):
             judge_reports(str(out), **priced, budget=3000.0)
         kept = (out / "verdicts.jsonl").read_text().splitlines()
         assert len(desk.asked) == len(kept)
@@ -44,7 +45,7 @@ def test_tokens_that_the_letters_do_not_tell_of_are_held_too(tmp_path):
     with open_desk(fair) as desk:
         desk.prompt_tokens = 1500
         priced = {"endpoint": desk.url, "studies": 4, "rubric": False, "price_in": 1000.0, "concurrency": 8}
-        with pytest.raises(JudgeError, match=r"budget of 18\.00 is spent"):
+        with pytest.raises(BudgetError, match=r"budget of 18\.00 is spent"):
             judge_reports(str(out), **priced, budget=18.0)
         assert 9 <= len(desk.asked) <= 12  # 1.50 each
 
@@ -52,7 +53,7 @@ def test_tokens_that_the_letters_do_not_tell_of_are_held_too(tmp_path):
 @pytest.mark.quick
 def test_a_budget_without_a_price_is_refused_and_so_is_one_that_no_question_fits(out):
     for budget in (0.0, 0.0001, 1e9):
-        with pytest.raises(JudgeError, match=r"tokens have no price. Remedy: --price_in"):
+        with pytest.raises(BudgetError, match=r"tokens have no price. Remedy: --price_in"):
             judge_reports(str(out), endpoint="http://127.0.0.1:9", budget=budget)
 
 
@@ -74,5 +75,5 @@ def test_who_finds_no_room_waits_for_what_is_in_the_air():
         purse.pay(0, 30)
     assert answered.wait(5)
     for most in (66, 1):  # once it is spent it is so for all: whoever left now would be answered after the end
-        with pytest.raises(JudgeError, match=r"budget of 100\.00 is spent"), purse.holding(0, most):
+        with pytest.raises(BudgetError, match=r"budget of 100\.00 is spent"), purse.holding(0, most):
             pass

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from cxr_lightning.endpoint.ledger import LedgerBusyError
 from cxr_lightning.evaluation.judge.journal import Journal
-from cxr_lightning.evaluation.judge.trouble import JudgeError
 from cxr_lightning.evaluation.judge.verb import judge_reports
 
 from .conftest import fair, open_desk
@@ -66,7 +66,7 @@ def test_killed_and_resumed_no_verdict_is_asked_twice(out):
 
 @pytest.mark.quick
 def test_two_processes_do_not_write_one_file(tmp_path):
-    with Journal(tmp_path), pytest.raises(JudgeError, match="is being written by another process"):
+    with Journal(tmp_path), pytest.raises(LedgerBusyError, match="is being written by another process"):
         Journal(tmp_path)
     with Journal(tmp_path) as journal:
         journal.add({**WHOLE, "replies": ["A\u2028\x85B\x0c"]})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_lightning.endpoint.plain import plain
 from cxr_lightning.evaluation.judge import prompts
 from cxr_lightning.evaluation.judge.material import read_material
 from cxr_lightning.evaluation.judge.questions import CONTROLS, plan_questions
@@ -59,7 +60,7 @@ def test_marks_are_of_the_question_and_the_same_in_both_orders():
 
 
 def test_what_is_compared_is_still_said():
-    told = prompts.plain("A nodule  of <5 mm, effusion > 2\u00a0cm, angle <= 90, > 3 [sic].")
+    told = plain("A nodule  of <5 mm, effusion > 2\u00a0cm, angle <= 90, > 3 [sic].")
     assert told == "A nodule of less than 5 mm, effusion more than 2 cm, angle at most 90, more than 3 (sic)."
 
 

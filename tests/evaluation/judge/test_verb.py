@@ -7,11 +7,11 @@ import json
 import pytest
 
 from cxr_lightning.cli import parser_of
+from cxr_lightning.endpoint.trouble import ServerError
 from cxr_lightning.evaluation.judge.trouble import JudgeError
 from cxr_lightning.evaluation.judge.verb import judge_reports
 from cxr_lightning.evaluation.predictions import PredictionsError
-from cxr_lightning.serve.address import OffSiteError
-from cxr_lightning.serve.trouble import ServerError
+from cxr_lightning.site import OffSiteError
 
 from .conftest import better, chance, fair, first, longer, open_desk, write_predictions
 
@@ -39,7 +39,7 @@ def test_a_fair_judge_is_believed_and_sees_who_looked(out):
     assert len(told["studies"]) == 40
     assert all((body["temperature"], body["max_tokens"]) == (0.0, 512) for body in desk.asked)
     assert {body["seed"] for body in desk.asked} == {0, 1}  # the second is of what is asked again
-    assert told["cost"]["asked_tokens"] == 200 * len(desk.asked)
+    assert told["cost"]["asked_tokens"] >= 200 * len(desk.asked)  # ours where that is more
 
 
 def test_few_patients_are_too_few_however_many_verdicts(tmp_path):
