@@ -14,9 +14,10 @@ from cxr_lightning.reports.summaries.fault import Fault
 from cxr_lightning.reports.summaries.likeness import likeness_faults
 from cxr_lightning.reports.summaries.manner import manner_faults
 from cxr_lightning.reports.summaries.numbers import find_numbers
+from cxr_lightning.reports.summaries.swaps import swap_faults
 from cxr_lightning.reports.summaries.words import word_faults
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of what the checks find: verdicts of before are then made again, from the kept answers."""
 
 _ALONE = ("empty", "as an AI", "another language", "too long")
@@ -48,6 +49,7 @@ def _faults(source: str, summary: str, cut_off: bool) -> Iterator[Fault]:
     yield from word_faults(source, summary)
     yield from claim_faults(source, summary)
     yield from likeness_faults(source, summary)
+    yield from swap_faults(source, summary)
 
 
 def _number_faults(source: str, summary: str) -> Iterator[Fault]:

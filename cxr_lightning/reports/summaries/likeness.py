@@ -16,7 +16,9 @@ from cxr_lightning.reports.sentences import split_sentences
 from cxr_lightning.reports.summaries.fault import Fault
 
 _WORD = re.compile(r"[^\W\d_]+")
-_CLAUSE = re.compile(r"[,;:]|\b(?:and|with|but|while|whereas)\b")
+CLAUSE = re.compile(r"[,;:]|\b(?:and|with|but|while|whereas)\b")
+"""Where a sentence falls into clauses."""
+
 _NEGATION = re.compile(r"\b(?:no|not|without|nor|neither|none|cannot|absent|absence|negative|free of)\b", re.IGNORECASE)
 _WITHIN = re.compile(r"\w.*\b(?:no|without|nor)\b", re.IGNORECASE)
 _SIDES = {
@@ -48,7 +50,16 @@ _SHORT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Sentence:
+class Sentence:
+    """What of a sentence is compared.
+
+    Attributes:
+        text: It, as written.
+        words: Its telling words, by their stems.
+        sides: "left", "right", or both.
+        denies: Whether it has a word that denies.
+    """
+
     text: str
     words: frozenset[str]
     sides: frozenset[str]
@@ -78,9 +89,9 @@ def likeness_faults(source: str, summary: str) -> Iterator[Fault]:
     yield from _swapped(theirs, summary)
 
 
-def _turned(sentence: _Sentence, others: tuple[_Sentence, ...]) -> Iterator[Fault]:
+def _turned(sentence: Sentence, others: tuple[Sentence, ...]) -> Iterator[Fault]:
     """A sentence that is nearly one of the report's, but denies it or no longer does."""
-    least = _MERGED if _CLAUSE.search(sentence.text) or _WITHIN.search(sentence.text) else _ALIKE
+    least = _MERGED if CLAUSE.search(sentence.text) or _WITHIN.search(sentence.text) else _ALIKE
     if len(sentence.words) < _SHORT:
         return
     shares = [(len(sentence.words & other.words) / len(sentence.words | other.words), other) for other in others]
@@ -89,11 +100,11 @@ def _turned(sentence: _Sentence, others: tuple[_Sentence, ...]) -> Iterator[Faul
         yield Fault("negation", f'the report says "{alike[0].text}"; keep what it denies, and deny nothing else')
 
 
-def _swapped(theirs: tuple[_Sentence, ...], summary: str) -> Iterator[Fault]:
+def _swapped(theirs: tuple[Sentence, ...], summary: str) -> Iterator[Fault]:
     """A clause about one side whose words the report has on the other side alone."""
     for sentence in split_sentences(summary):
-        for clause in _CLAUSE.split(sentence):
-            part = _read(clause)
+        for clause in CLAUSE.split(sentence):
+            part = read_sentence(clause)
             if len(part.sides) != 1 or not part.words:
                 continue
             shares = [(len(part.words & other.words), other.sides) for other in theirs if other.sides]
@@ -105,16 +116,21 @@ def _swapped(theirs: tuple[_Sentence, ...], summary: str) -> Iterator[Fault]:
 
 
 @lru_cache(maxsize=16)
-def _sentences(text: str) -> tuple[_Sentence, ...]:
-    return tuple(_read(sentence) for sentence in split_sentences(text))
+def _sentences(text: str) -> tuple[Sentence, ...]:
+    return tuple(read_sentence(sentence) for sentence in split_sentences(text))
 
 
 @lru_cache(maxsize=1 << 14)
-def _read(sentence: str) -> _Sentence:
+def read_sentence(sentence: str) -> Sentence:
+    """Reads a sentence, or a part of one; remembered, since reports repeat each other's.
+
+    Args:
+        sentence: It.
+    """
     words = [word.lower() for word in _WORD.findall(sentence)]
     sides = frozenset(side for word in words for side in _SIDES.get(word, ()))
     telling = frozenset(_SAME.get(word, word[:_STEM]) for word in words if word not in _EMPTY and word not in _SIDES)
-    return _Sentence(sentence, telling, sides, _NEGATION.search(sentence) is not None)
+    return Sentence(sentence, telling, sides, _NEGATION.search(sentence) is not None)
 
 
 def share_known(source: str, summary: str) -> float:

@@ -12,6 +12,7 @@ import pytest
 from cxr_lightning.reports.cleaning import clean
 from cxr_lightning.reports.summaries.checks import find_faults
 from cxr_lightning.reports.summaries.numbers import find_numbers
+from cxr_lightning.reports.summaries.swaps import swap_faults
 from cxr_lightning.reports.summarize import summarize
 from cxr_lightning.study import Report
 
@@ -62,6 +63,41 @@ def test_each_kind_of_fault_is_called_by_its_name(right, wrong, kind):
     assert right in REPORT
     assert find_faults(REPORT, REPORT) == ()
     assert kind in {fault.kind for fault in find_faults(REPORT, REPORT.replace(right, wrong))}
+
+
+TWO = "A 6 mm nodule is in the right upper lobe, and a 12 mm nodule in the left lower lobe."
+MORE = "Opacities at both bases are greater on the left than on the right."
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("source", "wrong", "kind"),
+    [
+        (TWO, "A 12 mm nodule is in the right upper lobe, and a 6 mm nodule in the left lower lobe.", "number"),
+        (TWO, "Nodules lie in the right upper lobe (12 mm) and the left lower lobe (6 mm).", "number"),
+        (TWO.replace("left", "right"), "The right lower lobe has a 6 mm, the right upper lobe a 12 mm.", "number"),
+        ("A 2 cm mass. A granuloma of 5 mm.", "A mass of 5 mm. A granuloma of 2 cm.", "number"),
+        (MORE, "Opacities at both bases are greater on the right than on the left.", "side"),
+        (MORE, "Opacities at both bases, right greater than left.", "side"),
+    ],
+)
+def test_what_is_said_of_the_wrong_one_of_two_is_found(source, wrong, kind):
+    assert kind in {fault.kind for fault in swap_faults(source, wrong)}
+    assert list(swap_faults(source, source)) == []
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("source", "summary"),
+    [
+        (TWO, "In the left lower lobe lies a nodule of 1.2 cm, in the right upper lobe one of 6 mm."),
+        (TWO, "Nodules in the right upper and the left lower lobe measure 6 and 12 mm, respectively."),
+        (MORE, "Opacities at both bases, left greater than right."),
+        ("A mass of 2 x 3 cm.", "A mass of 3 x 2 cm."),
+    ],
+)
+def test_what_stands_beside_its_own_is_let_through(source, summary):
+    assert list(swap_faults(source, summary)) == []
 
 
 @pytest.mark.quick
