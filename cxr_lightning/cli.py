@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import re
+import select
 import signal
 import sys
 import traceback
@@ -19,6 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr_lightning import __version__
+
+READER_GONE = 141
+"""The exit status where nobody reads our output any more: what a shell says of a process that SIGPIPE ended."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,7 @@ VERBS: dict[str, Verb] = {
         "features",
         parses=True,
     ),
-    "export": Verb(
-        "merge what was learned into a folder that serves as it is", "cxr_lightning.export.package", "export"
-    ),
+    "export": Verb("merge what was learned into a folder that serves", "cxr_lightning.export.package", "export"),
     "servable": Verb(
         "check that a folder can be served, and say by what", "cxr_lightning.export.servable.verb", "servable"
     ),
@@ -174,6 +176,8 @@ def run(args: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_gone():
+            return READER_GONE
         ours = isinstance(error, (ValueError, OSError)) and not os.environ.get("CXR_TRACEBACK")
         if not ours and not _among_ranks(name):
             raise
@@ -181,6 +185,16 @@ def run(args: Sequence[str]) -> int:
         _tell(name, f"cxr {name}: {told}")
         return int(getattr(error, "exit_status", 1))
     return 0
+
+
+def reader_gone() -> bool:
+    """Tells whether standard output is a pipe that nobody reads any more, as in `cxr ... | head`: no error of ours."""
+    try:
+        look = select.poll()
+        look.register(sys.stdout, select.POLLOUT)
+        return any(state & select.POLLERR for _, state in look.poll(0))
+    except (OSError, TypeError, ValueError):  # closed, or no file at all
+        return False
 
 
 def verb_of(args: Sequence[str]) -> tuple[str, Sequence[str]]:

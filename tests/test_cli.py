@@ -40,6 +40,16 @@ def test_a_verb_that_is_none(capsys):
     assert "there is no verb 'fly'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["--help", "pack --help"])
+def test_who_reads_a_part_and_leaves_sees_no_error(words):
+    done = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m cxr_lightning {words} | true; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode in (0, 141), "141 is what the shell calls the end by a closed pipe"
+
+
 def test_version(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip()

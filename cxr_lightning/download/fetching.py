@@ -10,6 +10,7 @@ import errno
 import gzip
 import hashlib
 import logging
+import math
 import random
 import threading
 import time
@@ -54,7 +55,7 @@ class Gate:
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self._until = 0.0
+        self._until, self._told = 0.0, -math.inf
 
     def wait(self, until: float = 0.0) -> None:
         """Waits until the server may be asked again.
@@ -80,6 +81,9 @@ class Gate:
             if trouble.wait and trouble.wait > _LONG and until > self._until + _LONG:
                 log.info("The server is busy and asks for %.0f seconds of patience.", trouble.wait)
             self._until = max(self._until, until)
+        if attempt > 1 and time.monotonic() > self._told + _LONG:  # one failure is nothing to speak of
+            self._told = time.monotonic()
+            log.info("%s; trying again (attempt %s).", trouble, attempt + 1)
         return until
 
 

@@ -34,6 +34,12 @@ AGENT = f"cxr-lightning/{__version__}"
 _REDIRECTS = 5
 _LONGEST_WAIT = 3600.0
 _TIMEOUT, _CONNECT = 60.0, 30.0
+_CALLED = {
+    "ConnectError": "no connection to the server", "ConnectTimeout": "no connection to the server",
+    "ReadTimeout": "the server was silent", "ReadError": "the connection broke",
+    "RemoteProtocolError": "the connection ended early",
+}  # fmt: skip
+"""Trouble by the name of its exception, in a user's words."""
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _BUSY = (429, 503)
 
@@ -237,7 +243,8 @@ def _cut_off(error: httpx2.TransportError) -> Exception:
             "the server's certificate is not trusted on this machine. Remedy: SSL_CERT_FILE names a file of those "
             "that are, your site's own among them"
         )
-    return PassingError(type(error).__name__)
+    name = type(error).__name__
+    return PassingError(f"{_CALLED.get(name, 'trouble on the way')} ({name})")
 
 
 def _refusal(answer: httpx2.Response) -> Exception:
