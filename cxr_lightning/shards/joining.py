@@ -24,6 +24,7 @@ from cxr_lightning.shards.index import write_index
 from cxr_lightning.shards.looks import Look
 from cxr_lightning.shards.plan import Plan
 from cxr_lightning.shards.rows import Row, ShardRows
+from cxr_lightning.shards.twins import find_twins
 from cxr_lightning.shards.workshop import Made
 from cxr_lightning.shards.writer import Packed, write_shard
 from cxr_lightning.study import Split
@@ -65,11 +66,11 @@ def join(
         settled: Called with the twins before anything is written; it may refuse.
 
     Raises:
-        ShardError: A patient is in two splits.
+        ShardError: A patient is in two splits, or a tar cannot be read.
         OSError: The folder cannot be written.
     """
     drop = duplicates == "leave_out"
-    again = _twins(made, drop=drop)
+    again = find_twins(made, tars, drop=drop)
     twins = tuple(_twin(plan, shard.numbers[place], duplicates) for shard, rows in zip(made, again, strict=True)
                   for place in np.flatnonzero(rows).tolist())  # fmt: skip
     settled(twins)
@@ -84,20 +85,6 @@ def join(
         numbers[split] += 1
         shards.append(_without(tars, target, each.shard, dropped) if dropped.any() else _as_made(tars, target, each))
     return Joined(write_index(folder, shards, image), twins)
-
-
-def _twins(made: Sequence[Made], *, drop: bool) -> list[NDArray[np.bool_]]:
-    """Marks in each shard the samples with a film that an earlier sample has, of those that are kept."""
-    seen: set[str] = set()
-    found = []
-    for each in made:
-        again = np.zeros(len(each.films), dtype=np.bool_)
-        for place, films in enumerate(each.films):
-            again[place] = not seen.isdisjoint(films)
-            if not (drop and again[place]):
-                seen.update(films)
-        found.append(again)
-    return found
 
 
 def _twin(plan: Plan, number: int, duplicates: Duplicates) -> Flaw:
