@@ -1,0 +1,59 @@
+"""Work is shared among processes however they can start; none stays when the one they work for is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_WORKING = """
+import os, sys, time
+from cxr_lightning.parallel import in_order
+
+def work(path):
+    open(f"{path}/{os.getpid()}", "w").close()
+    time.sleep(0.2)
+
+if __name__ == "__main__":
+    for _ in in_order(work, [sys.argv[1]] * 1000, 2):
+        pass
+"""
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(holds, seconds: float = 60.0) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize("temporary", ["short", "far/" + "x" * 100], ids=["forked", "spawned"])
+def test_workers_end_with_the_process_that_they_work_for(tmp_path, temporary):
+    (tmp_path / "seen").mkdir()
+    (tmp_path / temporary).mkdir(parents=True)
+    (tmp_path / "working.py").write_text(_WORKING)
+    # The temporary files of these processes are theirs: a killed one leaves some behind.
+    where = {**os.environ, "TMPDIR": str(tmp_path / temporary)} if temporary != "short" else None
+    process = subprocess.Popen([sys.executable, tmp_path / "working.py", tmp_path / "seen"], env=where)
+    try:
+        assert until(lambda: len(os.listdir(tmp_path / "seen")) == 2)
+        workers = [int(name) for name in os.listdir(tmp_path / "seen")]
+        assert process.pid not in workers
+        assert all(map(is_running, workers))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert until(lambda: not any(map(is_running, workers)))
