@@ -68,7 +68,9 @@ def _decoded(made: Sequence[Made], tars: Path) -> dict[tuple[int, int], tuple[st
 
 def _alike(made: Sequence[Made]) -> list[Marks]:
     """Marks the samples whose look another one has whose first film is of other bytes."""
-    looks = np.concatenate([rows["look"] for each in made for rows in each.shard.rows.values()] or [np.zeros((0, 4))])
+    if not made:
+        return []
+    looks = np.concatenate([rows["look"] for each in made for rows in each.shard.rows.values()])
     names = np.ascontiguousarray(looks.astype(">u8")).view("S32").ravel()
     _, group, many = np.unique(names, return_inverse=True, return_counts=True)
     shared = (many[group] > 1) & looks.any(axis=1)

@@ -40,3 +40,9 @@ def test_what_decodes_to_the_same_pixels_is_one_film(tmp_path, capfd):
     assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 11
     pack("table", tmp_path / "in", out=tmp_path / "kept", samples_per_shard=5, duplicates="keep")
     assert sum(counts["samples"] for counts in read_index(tmp_path / "kept").counts.values()) == 12
+
+
+def test_where_nothing_is_left_to_pack_the_reason_is_told(tmp_path):
+    write_table(tmp_path / "in", [row(1), {**row(1), "patient_id": "another"}])
+    with pytest.raises(ValueError, match="none of 1 studies can be packed"):
+        pack("table", tmp_path / "in", out=tmp_path / "out", max_bad=1.0)
