@@ -21,6 +21,8 @@ Format = Literal["jpg", "png"]
 FORMATS: tuple[Format, ...] = ("jpg", "png")
 RECORD_SUFFIX = "json"
 LATERAL_SUFFIX = "lateral.{format}"
+LARGEST_RECORD = 4 << 20
+"""Bytes of a sample's JSON: a report with all its turns has a few thousand, and more is a mistake or a joke."""
 KEY_PATTERN = re.compile(r"[a-z0-9_-]+")
 
 

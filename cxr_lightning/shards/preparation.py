@@ -22,6 +22,7 @@ from cxr_lightning.reports.summarize import summarize
 from cxr_lightning.reports.textual import converse_in_text
 from cxr_lightning.shards.contract import (
     IMAGE_MARK,
+    LARGEST_RECORD,
     LATERAL_SUFFIX,
     SCHEMA,
     Format,
@@ -139,12 +140,15 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     except ImageError as error:
         return Flaw(job.where, "image unusable", str(error))
     record = _record(job, said, turns, films.views, keep_id=recipe.keep_study_ids)
+    block = sample_bytes(job.key, record, films.images)
+    if len(block) - sum(map(len, films.images.values())) > LARGEST_RECORD:
+        return Flaw(job.where, "text too long", f"its texts make a record of more than {LARGEST_RECORD >> 20} MiB")
     return Packed(
         key=job.key,
         patient=job.patient,
         characters=len(said.summary),
         images=len(films.images),
-        block=sample_bytes(job.key, record, films.images),
+        block=block,
         look=films.look,
         number=job.number,
         films=films.digests,

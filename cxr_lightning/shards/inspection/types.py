@@ -10,8 +10,8 @@ import types
 from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-MOST_BYTES = 4 << 20
-"""Of a record: a report with all its turns has a few thousand; parsing more would be somebody's joke."""
+from cxr_lightning.shards.contract import LARGEST_RECORD
+
 _NAMES = {int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
 
 
@@ -19,7 +19,7 @@ class JsonError(ValueError):
     """Bytes are not the JSON they should be; the message says what they are."""
 
 
-def parse(data: bytes, most_bytes: int = MOST_BYTES) -> Any:
+def parse(data: bytes, most_bytes: int = LARGEST_RECORD) -> Any:
     """Read JSON, as strictly as it is defined.
 
     Args:
@@ -32,7 +32,7 @@ def parse(data: bytes, most_bytes: int = MOST_BYTES) -> Any:
     if len(data) > most_bytes:
         raise JsonError(f"{len(data)} bytes, and {most_bytes} are the most")
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return json.loads(data, parse_constant=_refuse, object_pairs_hook=_once)
     except JsonError:
         raise
     except UnicodeDecodeError:
@@ -105,6 +105,14 @@ def _writable(text: str) -> bool:
     except UnicodeEncodeError:  # JSON can write half a surrogate pair, which no tokenizer takes
         return False
     return True
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes an object of its fields; of one that stands twice, two readers would see two records."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise JsonError("an object with a field twice")
+    return fields
 
 
 def _refuse(constant: str) -> None:
