@@ -6,9 +6,17 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+
+_TOKEN = secrets.token_hex(4)
+
+
+def own() -> str:
+    """Names this process as no other is named: containers of one node may share its name and count processes alike."""
+    return f"{os.uname().nodename}.{os.getpid()}.{_TOKEN}"
 
 
 def sync(path: Path) -> None:
@@ -31,9 +39,12 @@ def write_bytes(file: Path, content: bytes) -> None:
     Raises:
         OSError: It could not be written, and names it; what had the name before is there, and nothing beside it.
     """
-    aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    aside = file.with_name(f"{file.name}.{own()}.partial")
     try:
-        aside.write_bytes(content)
+        with aside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # else a power cut may leave the name without the bytes
         aside.replace(file)
     except OSError as error:
         with contextlib.suppress(OSError):  # the first error is the one to tell
@@ -55,7 +66,7 @@ def written(file: Path, mode: int = 0o666) -> Iterator[TextIO]:
     Raises:
         OSError: It could not be written, and names it; what had the name before is there, and nothing beside it.
     """
-    aside = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    aside = file.with_name(f"{file.name}.{own()}.partial")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:

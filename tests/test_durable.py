@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +74,34 @@ def test_a_file_is_replaced_and_leaves_nothing_beside_it(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     assert (tmp_path / "run.json").read_text() == "two"
     assert json_lines(tmp_path / "none.jsonl") == []
+
+
+def test_a_process_of_the_same_number_elsewhere_writes_another_file(tmp_path: Path):
+    """Parts of an array on two nodes, or in two containers of one: each its own file, and the last one stays whole."""
+    file = f"Path({str(tmp_path)!r}) / 'plan.json'"
+    ways = (f"durable.write_text({file}, 'x')", f"with durable.written({file}) as stream: stream.write('x')")
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom cxr_lightning import durable\nos.getpid = lambda: 7\n"
+        "sys.addaudithook(lambda name, args: name == 'open' and str(args[0]).endswith('.partial') and print(args[0]))\n"
+    )
+    for way in ways:
+        runs = [subprocess.run([sys.executable, "-c", code + way], capture_output=True, text=True) for _ in range(2)]
+        first, second = (run.stdout for run in runs)
+        assert first.endswith(".partial\n"), runs[0].stderr
+        assert first != second
+
+
+def test_bytes_are_on_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: list[tuple[int, bool]] = []
+    before = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_size, (tmp_path / "plan.json").exists()))
+        before(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(tmp_path / "plan.json", "all of it")
+    assert synced == [(9, False)]
 
 
 def test_a_large_file_is_there_whole_or_not_at_all(tmp_path: Path):

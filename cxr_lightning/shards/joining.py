@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.durable import sync
 from cxr_lightning.reports.sources import Flaw
 from cxr_lightning.shards.contract import SHARD_NAME, ImageRecord, IndexRecord
 from cxr_lightning.shards.index import write_index
@@ -100,6 +101,7 @@ def _as_made(tars: Path, target: Path, made: Made) -> ShardRows:
         raise
     except OSError:
         shutil.copyfile(tars / made.shard.name, target)
+        sync(target)
     return replace(made.shard, name=target.name)
 
 

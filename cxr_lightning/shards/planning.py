@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.durable import own as mine
 from cxr_lightning.durable import sync, write_text
 from cxr_lightning.reports.conversations import shares_among
 from cxr_lightning.reports.conversations.frequencies import Shares
@@ -68,7 +69,7 @@ def write_plan(
         ValueError: The key cannot be used.
     """
     # Others of a Slurm array may plan the same at this moment: each writes its own files, and the last one stays.
-    own = f".{os.uname().nodename}.{os.getpid()}"
+    own = f".{mine()}"
     flaws: list[Flaw] = []
     written = None if summaries is None else Written(summaries)  # before hours of reading
     spooling = _Spooling(stream, secret, written, flaws, told)

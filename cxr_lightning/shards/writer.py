@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxr_lightning.durable import own
 from cxr_lightning.shards.looks import NOTHING, Look
 from cxr_lightning.shards.rows import Row, ShardRows, rows_of
 from cxr_lightning.shards.tar import BLOCK
@@ -66,7 +67,7 @@ def write_shard(path: Path, split: Split, samples: Iterable[Packed]) -> ShardRow
         OSError: It could not be written.
     """
     # Two tasks of a cluster may make the same shard: each its own file, and the bytes are the same.
-    partial = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{own()}.partial")
     digest, rows, length = hashlib.sha256(), list[Row](), 0
     try:
         with _named(path):
