@@ -138,7 +138,8 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     try:
         films = _films(chosen, recipe)
     except ImageError as error:
-        return Flaw(job.where, "image unusable", str(error))
+        gone = any(not view.path.exists() for view in chosen.values())
+        return Flaw(job.where, "image missing" if gone else "image unusable", str(error))
     record = _record(job, said, turns, films.views, keep_id=recipe.keep_study_ids)
     block = sample_bytes(job.key, record, films.images)
     if len(block) - sum(map(len, films.images.values())) > LARGEST_RECORD:
@@ -174,7 +175,7 @@ def _films(chosen: dict[str, View], recipe: Recipe) -> _Films:
         try:
             gray = fitted(load_gray(view.path, at_least=2 * recipe.size), recipe.size, recipe.fit)
         except ImageError as error:
-            raise ImageError(f"{view.position} image: {error}") from None
+            raise ImageError(f"{_named(view)}: {error}{_looked_for(view, job)}") from None
         images[suffix] = data = encode(gray, recipe.format, recipe.quality)
         if len(images) == 1:
             look = look_of(gray if recipe.format == "png" else data)  # a PNG holds these very levels
@@ -207,6 +208,7 @@ def said_of(study: Study, chosen: Iterable[View] = (), prior: Study | None = Non
         prior="" if prior is None else prior.summary or summarize(prior.report),
         observations=study.observations,
         source=study.source,
+        written="\n".join(part for part in (report.findings, report.impression) if part),
     )
 
 

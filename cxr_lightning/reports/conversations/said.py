@@ -30,6 +30,8 @@ class Said:
         observations: CheXpert's observations as the source labels them: 1 (there), 0 (not there) or -1 (uncertain);
             None where it does not.
         source: Where the study comes from: how common findings are there decides how often they are asked about.
+        written: Findings and impression as the radiologist wrote them: what cleaning took out is on the film all the
+            same, and no answer may deny it. Empty where nobody has them any more.
     """
 
     summary: str
@@ -44,6 +46,7 @@ class Said:
     prior: str = ""
     observations: tuple[tuple[str, int], ...] | None = None
     source: str = ""
+    written: str = ""
 
 
 @dataclass(frozen=True)
