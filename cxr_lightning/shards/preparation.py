@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cxr_lightning.reports.cleaning import clean
@@ -138,8 +139,11 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     try:
         films = _films(chosen, recipe)
     except ImageError as error:
-        gone = any(not view.path.exists() for view in chosen.values())
-        return Flaw(job.where, "image missing" if gone else "image unusable", str(error))
+        if any(_is_gone(view.path) for view in chosen.values()):
+            return Flaw(
+                job.where, "image missing", f"{error}; a table's paths begin at the folder that the table is in"
+            )
+        return Flaw(job.where, "image unusable", str(error))
     record = _record(job, said, turns, films.views, keep_id=recipe.keep_study_ids)
     block = sample_bytes(job.key, record, films.images)
     if len(block) - sum(map(len, films.images.values())) > LARGEST_RECORD:
@@ -175,7 +179,8 @@ def _films(chosen: dict[str, View], recipe: Recipe) -> _Films:
         try:
             gray = fitted(load_gray(view.path, at_least=2 * recipe.size), recipe.size, recipe.fit)
         except ImageError as error:
-            raise ImageError(f"{_named(view)}: {error}{_looked_for(view, job)}") from None
+            what = "image of unknown view" if view.position == "unknown" else f"{view.position} image"
+            raise ImageError(f"{what}: {error}") from None
         images[suffix] = data = encode(gray, recipe.format, recipe.quality)
         if len(images) == 1:
             look = look_of(gray if recipe.format == "png" else data)  # a PNG holds these very levels
@@ -184,6 +189,16 @@ def _films(chosen: dict[str, View], recipe: Recipe) -> _Films:
             # Of one encoder equal bytes mean equal pixels, so they need not be decoded again.
             digests.append(hashlib.blake2b(data, digest_size=16).hexdigest())
     return _Films(images, views, look, tuple(digests))
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # it may be there, and out of reach
+        return False
+    return False
 
 
 def said_of(study: Study, chosen: Iterable[View] = (), prior: Study | None = None) -> Said:

@@ -104,6 +104,46 @@ def test_numbers_are_names_too_and_nan_is_nothing(tmp_path):
     assert (study.study_id, study.patient_id, study.report.text) == ("7", "8", "")
 
 
+@pytest.mark.parametrize("empty", ["nan", "NaN", " nan ", "<NA>", "NaT"])
+def test_what_pandas_writes_for_an_empty_cell_is_no_report(tmp_path, empty):
+    (tmp_path / "t.csv").write_text(
+        f"study_id,patient_id,image,report,findings,split\ns1,p1,a.png,{empty},Clear.,{empty}\n"
+        f"s2,{empty},a.png,Nan is well.,Clear.,train\n"
+    )
+    first, second = open_source("table", tmp_path)
+    assert isinstance(first, Found)
+    assert (first.study.report.text, first.study.report.findings, first.study.split) == ("", "Clear.", None)
+    assert isinstance(second, Flaw)
+    assert "'patient_id' is empty" in second.reason
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_of_excel_parts_its_cells_by_semicolons_or_tabs(tmp_path, mark):
+    rows = ["study_id,patient_id,image,report", 's1,p1,a.png,"Clear, or"', 's2,p2,b.png,"two\nlines"']
+    plain = "\n".join(rows)
+    (tmp_path / "plain.csv").write_text(plain)
+    parted = plain.replace(",", mark).replace(f"Clear{mark}", "Clear,")
+    (tmp_path / "t.csv").write_text("\ufeff" + parted)
+    ours, theirs = studies(tmp_path / "t.csv"), studies(tmp_path / "plain.csv")
+    assert ours == theirs
+    assert [study.report.text for study in ours] == ["Clear, or", "two\nlines"]
+
+
+def test_a_header_with_commas_keeps_its_semicolons(tmp_path):
+    (tmp_path / "t.csv").write_text('study_id,patient_id,image,report,"a;b"\ns1,p1,a.png,One; two.,x\n')
+    (study,) = studies(tmp_path)
+    assert study.report.text == "One; two."
+
+
+def test_paths_of_windows_lead_to_their_images(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    (tmp_path / "odd\\name.png").touch()
+    row = {**BASE, "image": "images\\a.png", "lateral": "odd\\name.png"}
+    (study,) = studies(jsonl(tmp_path, row))
+    assert [view.path for view in study.views] == [tmp_path / "images" / "a.png", tmp_path / "odd\\name.png"]
+
+
 @pytest.mark.parametrize("name", ["123.0", "123", '"123.0"', '" 123.00 "', '"123"'])
 def test_a_whole_number_is_one_name_however_it_is_written(tmp_path, name):
     row = f'{{"study_id": {name}, "patient_id": {name}, "image": "a.png", "report": "Clear."}}'

@@ -121,6 +121,19 @@ def missing_image(root: Path) -> Path:
     return table
 
 
+def missing_lateral(root: Path) -> Path:
+    rows = [row(number, **({"lateral": "images/side.png"} if number == 3 else {})) for number in range(12)]
+    table = write_table(root, rows)
+    (root / "images" / "side.png").unlink()
+    return table
+
+
+def no_image_of_unknown_view(root: Path) -> Path:
+    table = write_table(root, [row(number, view="") for number in range(12)])
+    (root / "images" / "003.png").write_text("not an image")
+    return table
+
+
 def cut_off_jpeg(root: Path) -> Path:
     table = table_of(root)
     picture(3, 400, 400).save(root / "whole.jpg")
@@ -162,7 +175,9 @@ def not_json(root: Path) -> Path:
 
 
 BAD = [
-    (missing_image, "no such file"),
+    (missing_image, "image missing: frontal image: there is no such file; a table's paths begin at the folder"),
+    (missing_lateral, "image missing: lateral image: there is no such file"),
+    (no_image_of_unknown_view, "image unusable: image of unknown view: not a PNG, JPEG or DICOM"),
     (cut_off_jpeg, "cut off"),
     (broken_dicom, "DICOM"),
     (no_image, "not a PNG, JPEG or DICOM"),

@@ -82,6 +82,7 @@ class Table:
         self.path = path
         self._csv = path.suffix.lower() == ".csv"
         self._header: list[str] = []
+        self._delimiter = ","
 
     def each(self) -> Iterator[Row | Flaw]:
         """Read row by row.
@@ -92,7 +93,9 @@ class Table:
         Raises:
             SourceError: The file as a whole is not a table.
         """
-        yield from csv_rows(self.path) if self._csv else _jsonl_rows(self.path)
+        if self._csv:
+            self._delimiter = _delimiter(self.path)
+        yield from csv_rows(self.path, delimiter=self._delimiter) if self._csv else _jsonl_rows(self.path)
 
     def at(self, file: IO[bytes], line: int, start: int) -> Row | Flaw:
         """Read a row again.
@@ -109,20 +112,35 @@ class Table:
             again = next(lines_of(file, self.path, line, start), None)
             return json_row(again, self.path) if again else Flaw(f"{self.path.name}:{line}", "row unreadable", "gone")
         if not self._header:
-            self._header = header_of(next(csv.reader(Feed(lines_of(file, self.path))), None), self.path)
+            first = next(csv.reader(Feed(lines_of(file, self.path)), delimiter=self._delimiter), None)
+            self._header = header_of(first, self.path)
         try:
-            values = next(csv.reader(Feed(lines_of(file, self.path, line, start)), strict=True))
+            feed = Feed(lines_of(file, self.path, line, start))
+            values = next(csv.reader(feed, delimiter=self._delimiter, strict=True))
         except (csv.Error, StopIteration):
             raise SourceError(f"{self.path}:{line}: has changed while it was read") from None
         return row_of(values, self._header, self.path, line, start)
 
 
-def csv_rows(path: Path, *needed: str) -> Iterator[Row | Flaw]:
+def _delimiter(path: Path) -> str:
+    """Tell what parts a table's cells: a comma, or where its header has none, a semicolon or a tab, as Excel writes."""
+    first = next(lines(path), None)
+    try:
+        header = next(csv.reader([first.text]), []) if first else []
+    except csv.Error:  # told by whoever reads the rows
+        return ","
+    if len(header) != 1:
+        return ","
+    return next((mark for mark in (";", "\t") if mark in header[0]), ",")
+
+
+def csv_rows(path: Path, *needed: str, delimiter: str = ",") -> Iterator[Row | Flaw]:
     """Read a CSV file row by row.
 
     Args:
         path: A CSV file, plain or gzip, whose first line names the columns.
         needed: Columns that must be there.
+        delimiter: What parts cells.
 
     Yields:
         A row, or a flaw for one that does not fit the header.
@@ -131,7 +149,7 @@ def csv_rows(path: Path, *needed: str) -> Iterator[Row | Flaw]:
         SourceError: It is not such a file, or lacks a column.
     """
     feed = Feed(lines(path))
-    reader = csv.reader(feed, strict=True)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
     try:
         header = header_of(next(reader, None), path, needed)
         line, start = feed.line, feed.start

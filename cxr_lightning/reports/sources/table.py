@@ -7,6 +7,7 @@ their question-answer pairs its turns. The table is read twice, and only the pla
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -25,6 +26,8 @@ from cxr_lightning.study import Report, Split, Study, View
 
 NO_LABEL = frozenset({"normal", "none", "no finding"})
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
+_EMPTY = frozenset({"nan", "<na>", "nat"})
+"""What pandas' `astype(str)` makes of an empty cell."""
 
 
 class RowError(StudyError):
@@ -110,11 +113,18 @@ def _views(study_rows: list[Row], columns: Columns, folder: Path, text_only: boo
     for row in study_rows:
         image = _text(row, columns.image, needed=not text_only)
         if image:
-            views.setdefault(folder / image, View(folder / image, position_of(_text(row, columns.view))))
+            path = _path(folder, image)
+            views.setdefault(path, View(path, position_of(_text(row, columns.view))))
         lateral = _text(row, columns.lateral)
         if lateral:
-            views.setdefault(folder / lateral, View(folder / lateral, "lateral"))
+            path = _path(folder, lateral)
+            views.setdefault(path, View(path, "lateral"))
     return hung(views.values())
+
+
+def _path(folder: Path, name: str) -> Path:
+    """Returns an image's path; backslashes are Windows' own, unless a file is called so."""
+    return folder / (name.replace("\\", "/") if "\\" in name and not os.path.lexists(folder / name) else name)
 
 
 def _report(study_rows: list[Row], columns: Columns) -> Report:
@@ -189,6 +199,8 @@ def _text(row: Row, column: str, *, needed: bool = False) -> str:
     if isinstance(value, dict | bool) or (isinstance(value, list) and value):
         raise RowError(f"column '{column}' holds a {type(value).__name__}; it must be text")
     text = "" if value is None or isinstance(value, list) else str(value).strip()
+    if text.lower() in _EMPTY:
+        text = ""
     if needed and not text:
         raise RowError(f"column '{column}' is empty")
     return text
