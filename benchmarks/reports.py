@@ -32,7 +32,8 @@ from rich.table import Table
 from cxr_lightning.reports.cleaning import forget
 from cxr_lightning.reports.residue import Residue
 from cxr_lightning.reports.sections import split_sections
-from cxr_lightning.reports.summarize import forget_words, summarize
+from cxr_lightning.reports.summarize import summarize
+from cxr_lightning.reports.telling import forget_words
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.reports.archive_layout import lay_out
