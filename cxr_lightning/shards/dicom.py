@@ -7,7 +7,6 @@ stored as a negative). Overlay planes (groups 60xx) stay out, and what is burnt 
 from __future__ import annotations
 
 import logging
-import math
 import re
 import unicodedata
 import warnings
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.shards.dataset import read_dataset
+from cxr_lightning.shards.elements import GRAY, element, settle, whole_number
 from cxr_lightning.shards.encapsulated import Compressed, compressed_frame
 from cxr_lightning.shards.images import MOST_PIXELS, Gray, ImageError, check_size, is_dicom, opened
 from cxr_lightning.shards.levels import Levels, Stored, Values, levels_of
@@ -26,7 +26,7 @@ from cxr_lightning.shards.tables import looked_up
 # pydicom's warnings and log quote elements, and elements name patients. Once, for threads share these switches.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-warnings.filterwarnings("ignore", module=r"cxr_lightning\.shards\.(dataset|dicom|encapsulated|levels)$")
+warnings.filterwarnings("ignore", module=r"cxr_lightning\.shards\.(dataset|dicom|elements|encapsulated|levels)$")
 
 _CHEST = re.compile(
     # As archives write it, in the languages of their hospitals.
@@ -79,7 +79,8 @@ def load_dicom(data: bytes, most_pixels: int) -> Gray:
     Raises:
         ImageError: pydicom is absent, or the file is damaged, holds several frames, or is not gray.
     """
-    return _gray(*_read(data, most_pixels))
+    _, stored, levels = _read(data, most_pixels)
+    return looked_up(stored, levels.gray)
 
 
 def read_frame(data: bytes, most_pixels: int) -> Frame:
@@ -95,11 +96,11 @@ def read_frame(data: bytes, most_pixels: int) -> Frame:
     header, stored, levels = _read(data, most_pixels)
     words = {name: str(header.get(name) or "").strip() for name in ("Modality", "BodyPartExamined", "ViewPosition")}
     return Frame(
-        gray=_gray(header, stored, levels),
+        gray=looked_up(stored, levels.gray),
         values=looked_up(stored, levels.values),
         low=levels.low,
         high=levels.high,
-        negative=_is_negative(header),
+        negative=header.PhotometricInterpretation == "MONOCHROME1",
         bits=int(header.BitsStored),
         modality=words["Modality"],
         part=words["BodyPartExamined"],
@@ -124,14 +125,6 @@ def _read(data: bytes, most_pixels: int) -> tuple[Any, Stored, Levels]:
     except BaseException as error:  # pydicom and its decoders raise nearly every type; those in Rust, panics
         # Only the type of the error, for its text quotes elements, and elements name patients.
         raise ImageError(f"unreadable DICOM ({type(error).__name__}): damaged or cut off") from None
-
-
-def _is_negative(header: Any) -> bool:
-    return bool(header.PhotometricInterpretation == "MONOCHROME1")
-
-
-def _gray(header: Any, stored: Stored, levels: Levels) -> Gray:
-    return looked_up(stored, np.subtract(255, levels.gray) if _is_negative(header) else levels.gray)
 
 
 def other_than_chest(data: bytes) -> str | None:
@@ -165,29 +158,28 @@ def other_than_chest(data: bytes) -> str | None:
 def _check(header: Any, most_pixels: int) -> None:
     if "PixelData" not in header:
         raise ImageError("a DICOM file without pixels")
-    check_size(int(header.Columns), int(header.Rows), most_pixels)
-    frames = int(header.get("NumberOfFrames", None) or 1)
+    if not header.PixelData:
+        raise ImageError("a DICOM file whose PixelData is empty; export it again")
+    settle(header)
+    check_size(whole_number(header, "Columns"), whole_number(header, "Rows"), most_pixels)
+    frames = 1 if element(header, "NumberOfFrames") is None else whole_number(header, "NumberOfFrames") or 1
     if frames != 1:
         raise _several(frames)
-    if str(header.get("PresentationIntentType") or "").strip().upper() == "FOR PROCESSING":
+    if str(element(header, "PresentationIntentType") or "").strip().upper() == "FOR PROCESSING":
         raise ImageError(
             "a detector's raw values (FOR PROCESSING), which no reader sees; export the image FOR PRESENTATION"
         )
-    bits = int(header.BitsStored)
-    if not 1 <= bits <= int(header.BitsAllocated):
-        raise ImageError(f"{bits} bits stored of {int(header.BitsAllocated)}")
-    for name in ("RescaleSlope", "RescaleIntercept"):
-        number = header.get(name)
-        if number not in (None, "") and not math.isfinite(float(number)):
-            raise ImageError(f"{name} is no number")
+    bits, allocated = whole_number(header, "BitsStored"), whole_number(header, "BitsAllocated")
+    if not 1 <= bits <= allocated:
+        raise ImageError(f"{bits} bits stored of {allocated}")
 
 
 def _check_gray(header: Any, frame: Compressed | None) -> None:
     """Refuses colours; a codestream of one component is gray, whatever a careless header calls it."""
-    kind = str(header.PhotometricInterpretation)
+    kind = str(header.PhotometricInterpretation).strip().upper()
     if frame is not None and frame.components == 1 and kind.startswith(("RGB", "YBR")):
         header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
-    elif int(header.SamplesPerPixel) != 1 or not kind.startswith("MONOCHROME"):
+    elif whole_number(header, "SamplesPerPixel") != 1 or kind not in GRAY:
         raise ImageError(f"colours ({_code(kind)}), probably a screenshot; radiographs are MONOCHROME1 or MONOCHROME2")
 
 
@@ -231,12 +223,29 @@ def _own_bits(values: NDArray[Any], header: Any, frame: Compressed | None) -> St
     spare = 8 * values.dtype.itemsize - bits
     if spare <= 0:
         return values
+    below = 0
+    if frame is None or frame.kind == "RLE":  # other codecs bring their values down
+        below = _below(values, bits, spare, header)
     least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    if int(values.min()) >= least and int(values.max()) <= most:
+    if not below and int(values.min()) >= least and int(values.max()) <= most:
         return values
     if frame is not None and frame.overshoots:  # white must not begin anew as black
         return values.clip(least, most)
-    above = int(header.get("HighBit", bits - 1)) + 1 - bits
-    if frame is None and 0 < above <= spare and not (values & ((1 << above) - 1)).any():
-        return values >> above  # stored in the high bits, as was once allowed
-    return np.right_shift(np.left_shift(values, spare), spare)
+    return np.right_shift(np.left_shift(values, spare - below), spare)
+
+
+def _below(values: NDArray[Any], bits: int, spare: int, header: Any) -> int:
+    """Returns how many bits lie below the stored ones, as HighBit says; none where the values show that it is careless.
+
+    They do where nothing stands above as many bits as there are, and the bits that were to be left out differ.
+    """
+    said = element(header, "HighBit")
+    below = bits - 1 if said is None else int(said)
+    below += 1 - bits
+    if not 0 < below <= spare:
+        return 0
+    beside = values & ((1 << below) - 1)
+    if int(beside.min()) == int(beside.max()):
+        return below
+    half = 1 << (bits - 1) if values.dtype.kind == "i" else 0  # below nought, what is above them repeats the sign
+    return 0 if int(values.min()) >= -half and int(values.max()) < 1 << bits else below
