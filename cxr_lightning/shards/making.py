@@ -14,10 +14,11 @@ from pathlib import Path
 
 from cxr_lightning.parallel import in_order
 from cxr_lightning.reports.sources import Flaw
+from cxr_lightning.shards.belongings import MADE
 from cxr_lightning.shards.flaws import Flaws
 from cxr_lightning.shards.plan import Inputs, Plan, PlannedShard, read_plan
 from cxr_lightning.shards.preparation import Recipe, prepare
-from cxr_lightning.shards.workshop import MADE, Made, Workshop
+from cxr_lightning.shards.workshop import Made, Workshop
 from cxr_lightning.shards.writer import Packed, write_shard
 
 _AT_ONCE = 4

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from cxr_lightning import __version__
 from cxr_lightning.reports.conversations import Context, Style
 from cxr_lightning.reports.policy import LENIENT, Policy
 from cxr_lightning.reports.sources import Columns, Flaw, Reading, source_named
+from cxr_lightning.shards.belongings import MADE
 from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord
 from cxr_lightning.shards.flaws import Flaws, TooManyFlaws
 from cxr_lightning.shards.identity import DEFAULT_KEY, hashed, secret_of
@@ -32,9 +32,10 @@ from cxr_lightning.shards.parts import Part
 from cxr_lightning.shards.plan import Plan, PlannedShard
 from cxr_lightning.shards.planning import write_plan
 from cxr_lightning.shards.preparation import Dialogues, Named, Recipe
+from cxr_lightning.shards.publishing import Asked
 from cxr_lightning.shards.splits import Fractions
-from cxr_lightning.shards.telling import course, list_flaws, tell_flaws, tell_identifiers, tell_index, tell_key
-from cxr_lightning.shards.workshop import MADE, Made, Workshop
+from cxr_lightning.shards.telling import course, tell_flaws, tell_identifiers, tell_index, tell_key
+from cxr_lightning.shards.workshop import Made, Workshop
 
 __all__ = ["TooManyFlaws", "pack"]
 
@@ -122,39 +123,40 @@ def pack(
         secret,
     )
     stamp = _stamp([*kind.tables(root), *([] if summaries is None or not summaries.exists() else [summaries])])
-    workshop, together = Workshop(out), share.of > 1
-    if workshop.open(command, overwrite=overwrite, together=together):
-        console.print(f"{workshop.out}: was finished already.", markup=False)
-        return
+    together = share.of > 1
+    asked = Asked(command, stamp, overwrite, together, os.environ.get("SLURM_ARRAY_JOB_ID", ""))
+    workshop = Workshop(out, asked)
 
-    def planned(told: Callable[[int], object]) -> Plan:
-        return write_plan(
-            workshop.folder, kind.read(root, reading), command=command, stamp=stamp, fractions=split, secret=secret,
-            samples_per_shard=samples_per_shard, summaries=summaries, priors=context.prior,
-            balanced=conversation == "mixed", told=told,
-        )  # fmt: skip
+    def planned() -> Plan:
+        with course(console, "reading reports", None) as told, workshop.planning() as folder:
+            return write_plan(
+                folder, kind.read(root, reading), command=command, stamp=stamp, fractions=split, secret=secret,
+                samples_per_shard=samples_per_shard, summaries=summaries, priors=context.prior,
+                balanced=conversation == "mixed", told=told.reach,
+            )  # fmt: skip
 
-    with ExitStack() as held:
-        if not together:
-            held.enter_context(workshop.alone(wait=False))
+    with workshop.entered() as lacking:
+        if not lacking:
+            console.print(f"{workshop.out}: was finished already.", markup=False)
+            return
         try:
             # A plan costs minutes where shards cost hours: made anew, it knows of every text that has changed.
-            plan = workshop.plan_of(command, stamp) if together else None
-            if plan is None:
-                with course(console, "reading reports", None) as told:
-                    plan = planned(told.reach)
+            plan = (workshop.plan_of() if together else None) or planned()
             if secret == DEFAULT_KEY and not (kind.public or plan.drawn):
                 tell_key(console)
             recipe = replace(recipe, shares=plan.shares)
             mine = _make(plan, workshop, recipe, share, max_bad, workers, console)
-            with workshop.alone(wait=True) if together else nullcontext():
-                _join(plan, mine, workshop, recipe, duplicates, max_bad, console, command if together else None)
+            _join(plan, mine, workshop, recipe, duplicates, max_bad, console)
         except ValueError as error:
             # Others of an array may be working; a shard that is half full is not thrown away for a table's fault.
             if not together and workshop.forget(least=-(-samples_per_shard // 2)):
                 raise
             workshop.refuse()
             raise type(error)(f"{error}\n{_goes_on(workshop)}") from None
+        except FileNotFoundError:
+            if not workshop.is_gone():
+                raise
+            console.print(f"{workshop.out}: joined by another part.", markup=False)
         except KeyboardInterrupt:
             console.print(_goes_on(workshop), markup=False)
             raise
@@ -215,38 +217,38 @@ def _join(
     duplicates: Duplicates,
     max_bad: float,
     console: Console,
-    command: str | None,
 ) -> None:
     """Makes the index, if this is the last part to be done."""
-    if not workshop.is_open():
-        console.print(f"{workshop.out}: joined by another part.", markup=False)
+    count, number = workshop.made_of(plan), len(plan.shards)
+    if count < number and workshop.is_open():
+        console.print(f"{count} of {number} shards are made; the last part to be done joins them.")
         return
-    # Of other parts, too, only what was made from the files as they are: a set is not mixed of old and new.
-    made = [
-        each
-        for shard in plan.shards
-        if (each := mine.get(shard) or workshop.made(shard, plan.inputs_of(shard))) is not None
-    ]
-    if len(made) < len(plan.shards):
-        console.print(
-            f"{len(made)} of {len(plan.shards)} shards are made from what is there now; the last part to be done joins "
-            "them."
-        )
-        return
-    flaws = Flaws(plan.studies, max_bad)
-    flaws.extend(plan.flaws)
-    for each in made:
-        flaws.extend(each.flaws)
-    image = ImageRecord(size=recipe.size, format=recipe.format)
     with workshop.joining() as folder:
+        if folder is None:
+            console.print(f"{workshop.out}: joined by another part.", markup=False)
+            return
+        # Of all parts, only what was made from the files as they are: a set is not mixed of old and new.
+        found = (workshop.made(shard, mine[shard].inputs if shard in mine else plan.inputs_of(shard))
+                 for shard in plan.shards)  # fmt: skip
+        made = [each for each in found if each is not None]
+        if len(made) < number:
+            console.print(
+                f"{len(made)} of {number} shards are made from what is there now; the last part to be done joins them."
+            )
+            return
+        flaws = Flaws(plan.studies, max_bad)
+        flaws.extend(plan.flaws)
+        for each in made:
+            flaws.extend(each.flaws)
+        image = ImageRecord(size=recipe.size, format=recipe.format)
         joined = join(
             plan, made, workshop.folder / MADE, folder, image, duplicates,
             lambda twins: _settle(flaws, twins, duplicates, made),
         )  # fmt: skip
-        workshop.publish(folder, joined.index["fingerprint"], command)
-    left_out = [*flaws.seen, *(joined.twins if duplicates == "keep" else ())]
+        left_out = [*flaws.seen, *(joined.twins if duplicates == "keep" else ())]
+        listed = workshop.publish(folder, joined.index["fingerprint"], left_out)
     tell_index(console, workshop.out, joined.index)
-    tell_flaws(console, left_out, list_flaws(workshop.out, left_out))
+    tell_flaws(console, left_out, listed)
     _tell_more(console, plan, made, joined.index)
 
 

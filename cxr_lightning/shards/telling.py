@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -124,27 +122,7 @@ def tell_index(console: Console, out: Path, index: IndexRecord) -> None:
     console.print(table)
 
 
-def list_flaws(out: Path, flaws: Sequence[Flaw]) -> Path | None:
-    """Writes down all that was left out, beside the shards; places and reasons only.
-
-    Args:
-        out: The folder of the shards.
-        flaws: What was left out.
-
-    Returns:
-        The file, a line of JSON each; None where there is nothing to list.
-    """
-    file = out.with_name(f"{out.name}.skipped.jsonl")
-    file.unlink(missing_ok=True)
-    if not flaws:
-        return None
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as lines:
-        for flaw in flaws:
-            lines.write(json.dumps({"kind": flaw.kind, "where": flaw.where, "reason": flaw.reason}) + "\n")
-    return file
-
-
-def tell_flaws(console: Console, flaws: Sequence[Flaw], listed: Path | None) -> None:
+def tell_flaws(console: Console, flaws: Sequence[Flaw], listed: Path) -> None:
     """Prints what was left out, counted by kind, each with its first place.
 
     Args:

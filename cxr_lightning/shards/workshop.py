@@ -8,28 +8,27 @@ it, so processes on one machine or on many may work here at once, with locks or 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import glob
+import errno
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cxr_lightning.durable import sync, write_bytes, write_text
+from cxr_lightning.durable import own, sync, write_bytes
 from cxr_lightning.reports.sources import Flaw
-from cxr_lightning.shards.contract import INDEX_NAME, ROWS_NAME
-from cxr_lightning.shards.plan import ORDER, PLAN, STUDIES, Inputs, Plan, PlannedShard, command_of, read_plan
+from cxr_lightning.shards.belongings import JOINED, MADE, PARTIAL, PUBLISHED, REFUSED, refuse_strangers, remove
+from cxr_lightning.shards.locking import JOINING, LOCK, Locks
+from cxr_lightning.shards.plan import ORDER, STUDIES, Inputs, Plan, PlannedShard, command_of, read_plan
+from cxr_lightning.shards.publishing import Asked, Name
 from cxr_lightning.shards.rows import Rows, ShardRows
 
-MADE, JOINED, LOCK, PUBLISHED, REFUSED, DONE = "made", "joined", "lock", "published", "refused", "packed"
-_OURS = (PLAN, STUDIES, ORDER, MADE, JOINED, LOCK, PUBLISHED, REFUSED)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,59 +59,67 @@ class Workshop:
 
     Args:
         out: The folder to make.
+        asked: What is asked for.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, asked: Asked) -> None:
         self.out = out.resolve()
         self.folder = self.out.with_name(f"{self.out.name}.partial")
+        self._asked = asked
+        self._name, self._locks = Name(self.out, self.folder), Locks(self.folder)
 
-    def open(self, command: str, *, overwrite: bool, together: bool) -> bool:
-        """Makes ready to plan or to go on.
+    @contextmanager
+    def entered(self) -> Iterator[bool]:
+        """Keeps out, where the file system has locks, whoever would disturb; only then looks at what is there.
 
-        Args:
-            command: Digest of what is asked for.
-            overwrite: Whether OUT, or what another command left, may be replaced.
-            together: Whether others may work here at the same time: then nothing is cleared away under them.
-
-        Returns:
-            Whether OUT is finished already, and only its workshop was left by a kill in the last moment.
+        Yields:
+            Whether there is anything to do: OUT may be finished, with only its workshop left by a kill.
 
         Raises:
-            ValueError: OUT holds something that may not be replaced, or another command is making it.
+            ValueError: OUT holds something that may not be replaced, another command is making it, or another process
+                works here.
+            OSError: The place cannot be written.
         """
-        if self.out.exists() and not self.out.is_dir():
-            raise ValueError(f"{self.out}: is a file; give a folder")
-        if os.path.ismount(self.out):
-            raise ValueError(f"{self.out}: is where a disk is mounted, and cannot be given its content by a rename; "
-                             "name a folder in it")  # fmt: skip
-        mine = command_of(self.folder) == command
-        if (mine and self._is_published()) or (together and self._note() == command and self._index() is not None):
-            if mine:
-                self._clear()
-            return True
-        if self.out.is_dir() and any(self.out.iterdir()):
-            if not overwrite:
-                raise ValueError(f"{self.out}: is not empty; give another folder, or --overwrite true to replace it")
-            _refuse_strangers(self.out)
-        if not mine and self.folder.is_dir() and any(self.folder.iterdir()):
-            self._take_over(replace=overwrite and not together)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # reports as they came
-        (self.folder / MADE).mkdir(exist_ok=True)
-        if not together:
-            self._sweep()
-        return False
+        if not self.folder.exists() and self._name.is_finished(self._asked):
+            yield False
+            return
+        if self.folder.is_dir():
+            refuse_strangers(self.folder, PARTIAL)
+        with self._told(every=True):
+            alone = self._locks.enter(together=self._asked.together)
+        if not alone:
+            raise ValueError(f"{self.folder}: another process is packing it. Remedy: wait for it, or end it first")
+        try:
+            with self._told():
+                yield self._begin()
+        finally:
+            self._locks.leave(frozenset({MADE}))
 
-    def _take_over(self, *, replace: bool) -> None:
-        _refuse_strangers(self.folder)
-        if command_of(self.folder) is None:
-            return  # killed before there was a plan
-        if not replace:
+    def _begin(self) -> bool:
+        self._name.restore()
+        if self._name.is_published(self._asked.command):
+            self._name.settle()
+            self._clear()
+            return False
+        if self._name.is_finished(self._asked):
+            return False
+        self._name.refuse(self._asked)
+        left = command_of(self.folder)  # None: killed before there was a plan
+        if left not in (None, self._asked.command):
+            self._take_over()
+        (self.folder / MADE).mkdir(parents=True, exist_ok=True)
+        if not self._asked.together and self._locks.are_real:
+            self._sweep()
+        return True
+
+    def _take_over(self) -> None:
+        if not self._asked.overwrite or self._asked.together:
             raise ValueError(
                 f"{self.folder}: is there already, left by another command (other options), or being written by it. "
                 "Give that command again to go on with it; or remove it (alone, without --part: --overwrite true) to "
                 "begin anew"
             )
-        shutil.rmtree(self.folder)
+        remove(self.folder, keep=frozenset({LOCK, JOINING}))
 
     def _sweep(self) -> None:
         """Removes what killed runs left unfinished: copies of reports among it."""
@@ -122,22 +129,44 @@ class Workshop:
         for left in self.folder.glob(f"{JOINED}.*"):
             shutil.rmtree(left, ignore_errors=True)
 
-    def plan_of(self, command: str, stamp: str) -> Plan | None:
-        """Takes up a plan that another part has made.
+    @contextmanager
+    def _told(self, *, every: bool = False) -> Iterator[None]:
+        """Says what could not be written, and what to do; errors that say so themselves, or of other files, pass."""
+        try:
+            yield
+        except OSError as error:
+            # Of an open file the system does not say which it is; only a full disk is surely one that we write.
+            file = Path(str(error.filename))
+            mine = error.errno in _FULL if error.filename is None else {file, *file.parents} & {self.out, self.folder}
+            if not (mine or every) or error.strerror is None or "Remedy" in error.strerror:
+                raise
+            told = (
+                f"{error.strerror}; what is made stays. Remedy: make room there, or see who may write, then the same "
+                "command goes on"
+            )
+            raise OSError(error.errno, told, str(error.filename or self.folder)) from error
 
-        Args:
-            command: Digest of what is asked for.
-            stamp: Of the tables as they are now.
+    @contextmanager
+    def planning(self) -> Iterator[Path]:
+        """Gives the folder for a plan; of one that comes to no end no copy of reports is left."""
+        try:
+            yield self.folder
+        finally:
+            for name in (STUDIES, ORDER):
+                (self.folder / f"{name}.{own()}").unlink(missing_ok=True)
+
+    def plan_of(self) -> Plan | None:
+        """Takes up a plan that another part has made.
 
         Returns:
             The plan; None where there is none, its tables have changed, or what was planned was refused.
         """
         refused = (self.folder / REFUSED).exists()
         (self.folder / REFUSED).unlink(missing_ok=True)
-        if refused or command_of(self.folder) != command:
+        if refused or command_of(self.folder) != self._asked.command:
             return None
         plan = read_plan(self.folder)
-        return plan if plan.stamp == stamp else None
+        return plan if plan.stamp == self._asked.stamp else None
 
     def refuse(self) -> None:
         """Notes that what was planned cannot be packed: the next to come plans anew, for it may have been mended."""
@@ -152,11 +181,14 @@ class Workshop:
         """
         stem = self.folder / MADE / made.shard.name
         ((_, rows),) = made.shard.rows.items()
-        own = stem.with_suffix(f".npy.{os.uname().nodename}.{os.getpid()}")
-        with own.open("wb") as file:
-            np.lib.format.write_array(file, rows, version=(1, 0), allow_pickle=False)
-            os.fsync(file.fileno())
-        own.replace(stem.with_suffix(".npy"))
+        aside = stem.with_suffix(f".npy.{own()}")
+        try:
+            with aside.open("wb") as file:
+                np.lib.format.write_array(file, rows, version=(1, 0), allow_pickle=False)
+                os.fsync(file.fileno())
+            aside.replace(stem.with_suffix(".npy"))
+        finally:
+            aside.unlink(missing_ok=True)
         table = {
             "bytes": made.shard.bytes,
             "sha256": made.shard.sha256,
@@ -199,64 +231,49 @@ class Workshop:
             inputs=inputs,
         )
 
-    @contextmanager
-    def alone(self, *, wait: bool) -> Iterator[None]:
-        """Keeps other processes out, where the file system has locks; where it has not, they do work twice.
-
-        Args:
-            wait: Whether to wait for another one, or to refuse to work beside it.
-
-        Raises:
-            ValueError: Another process works here.
-        """
-        with contextlib.ExitStack() as opened:
-            with contextlib.suppress(FileNotFoundError):  # another one has finished and cleared it
-                lock = opened.enter_context((self.folder / LOCK).open("wb"))
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                except BlockingIOError:
-                    raise ValueError(
-                        f"{self.folder}: another process is packing it. Remedy: wait for it, or end it first"
-                    ) from None
-                except OSError:
-                    pass
-            yield
-
     def is_open(self) -> bool:
         """Tells whether there is still something to join."""
         return (self.folder / MADE).is_dir()
 
-    @contextmanager
-    def joining(self) -> Iterator[Path]:
-        """Gives a folder of this process's own to join shards in; what is left of it is removed."""
-        own = self.folder / f"{JOINED}.{os.uname().nodename}.{os.getpid()}"
-        shutil.rmtree(own, ignore_errors=True)
-        own.mkdir()
-        try:
-            yield own
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
+    def is_gone(self) -> bool:
+        """Tells whether another part has joined and removed all of it under this one, for there are no locks."""
+        return not (self._locks.are_real or self.is_open())
 
-    def publish(self, joined: Path, fingerprint: str, command: str | None) -> None:
-        """Gives joined shards their name; what had it before is whole until then, and goes.
+    def made_of(self, plan: Plan) -> int:
+        """Counts a plan's shards that somebody has made, from whatever."""
+        return sum((self.folder / MADE / shard.name).with_suffix(".json").exists() for shard in plan.shards)
+
+    @contextmanager
+    def joining(self) -> Iterator[Path | None]:
+        """Waits for parts that still make something, and gives a folder of this process's own to join shards in.
+
+        Yields:
+            The folder; None where another part has joined them.
+        """
+        if self._asked.together and not self._locks.join():
+            yield None
+            return
+        aside = self.folder / f"{JOINED}.{own()}"
+        aside.mkdir()
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def publish(self, joined: Path, fingerprint: str, left_out: Sequence[Flaw]) -> Path:
+        """Gives joined shards their name, and removes the workshop.
 
         Args:
             joined: The folder with all shards and their index.
             fingerprint: Of the index.
-            command: Digest to be noted beside OUT, where parts of the same array may still begin.
+            left_out: What is listed beside OUT.
+
+        Returns:
+            That list; it is there if anything was left out.
         """
-        # With this note, an OUT of this fingerprint is known to be finished.
-        write_text(self.folder / PUBLISHED, fingerprint)
-        if self._index() != fingerprint:  # else another process was faster
-            if self.out.is_dir():
-                self.out.rename(self.out.with_name(f".{self.out.name}.{os.getpid()}.old"))
-            joined.rename(self.out)
-            sync(self.out.parent)
-        if command is not None:
-            write_text(self._noted(), command)
-        for old in self.out.parent.glob(f".{glob.escape(self.out.name)}.*.old"):  # of killed runs, too
-            shutil.rmtree(old, ignore_errors=True)
+        self._name.publish(joined, fingerprint, left_out, self._asked)
         self._clear()
+        return self._name.skipped
 
     def forget(self, least: int) -> bool:
         """Removes the workshop, unless a shard is made that was worth the time.
@@ -273,40 +290,8 @@ class Workshop:
         self._clear()
         return True
 
-    def _is_published(self) -> bool:
-        try:
-            return (self.folder / PUBLISHED).read_text() == self._index()
-        except FileNotFoundError:
-            return False
-
-    def _index(self) -> str | None:
-        """Reads OUT's fingerprint; None where OUT is no folder of shards."""
-        try:
-            return str(json.loads((self.out / INDEX_NAME).read_text())["fingerprint"])
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-            return None
-
-    def _noted(self) -> Path:
-        return self.out.with_name(f".{self.out.name}.{DONE}")
-
-    def _note(self) -> str | None:
-        try:
-            return self._noted().read_text()
-        except FileNotFoundError:
-            return None
-
     def _clear(self) -> None:
-        """Removes the workshop; the plan goes last, since it tells a later run what was being made."""
-        shutil.rmtree(self.folder / MADE, ignore_errors=True)
-        (self.folder / STUDIES).unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _refuse_strangers(folder: Path) -> None:
-    """Refuse to replace a folder with anything in it that packing does not make: a slip of the hand costs no data."""
-    for path in sorted(folder.iterdir()):
-        ours = path.suffix == ".tar" or path.name.startswith((INDEX_NAME, ROWS_NAME, *_OURS))
-        if not ours:
-            raise ValueError(
-                f"{folder}: holds '{path.name}', which no shard is; --overwrite replaces folders of shards only"
-            )
+        """Removes the workshop; of a published set, what tells so goes last."""
+        remove(self.folder, keep=frozenset({LOCK, JOINING, PUBLISHED}))
+        (self.folder / PUBLISHED).unlink(missing_ok=True)
+        self._locks.remove()
