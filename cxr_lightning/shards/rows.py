@@ -150,6 +150,7 @@ def open_rows(location: str, sha256: str, cache: Path | None = None) -> Rows:
     """
     try:  # numpy's own reader of this format alone: numpy.load takes archives and pickles for arrays too
         if not storage.is_remote(location):
+            storage.require_file(Path(location))
             return _mapped(Path(location))
         kept = None if cache is None else cache / f"{sha256}.npy"
         if kept is not None and kept.is_file() and digest_of(kept) == sha256:

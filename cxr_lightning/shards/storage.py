@@ -118,6 +118,19 @@ def join(root: str | os.PathLike[str], name: str) -> str:
     return f"{os.fspath(root).rstrip('/')}/{name}"
 
 
+def require_file(path: Path) -> None:
+    """Refuse pipes and devices: reading one may never end.
+
+    Args:
+        path: A path; that nothing is there, opening it will say.
+
+    Raises:
+        StorageError: It is no regular file.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StorageError(str(path), "is a pipe or a device, not a file; look at the path")
+
+
 def size_of(location: str, retry: Retry = RETRY) -> int:
     """Returns the size in bytes.
 
@@ -144,6 +157,7 @@ def read_bytes(location: str, retry: Retry = RETRY) -> bytes:
 
     def read() -> bytes:
         if not is_remote(location):
+            require_file(local_path(location))
             return local_path(location).read_bytes()
         files, path = _opened(location)
         data: bytes = files.cat_file(path)
@@ -221,6 +235,7 @@ def find(pattern: str, retry: Retry = RETRY) -> list[str]:
 
 def _size(location: str) -> int:
     if not is_remote(location):
+        require_file(local_path(location))
         return local_path(location).stat().st_size
     files, path = _opened(location)
     size: int | None = files.info(path).get("size")

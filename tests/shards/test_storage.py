@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import sys
 
@@ -150,3 +151,12 @@ def test_waits_grow_to_a_bound_and_leave_training_s_chance_alone():
 )
 def test_names_are_joined(root, name, joined):
     assert join(root, name) == joined
+
+
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for name in ("pipe", "endless"):
+        for read in (storage.read_bytes, storage.size_of):
+            with pytest.raises(StorageError, match="is a pipe or a device"):
+                read(str(tmp_path / name))

@@ -17,6 +17,9 @@ from cxr_lightning.shards.looks import NOTHING, Look, look_of
 from cxr_lightning.shards.pixels import pixels_digest
 
 _FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
+_BESIDE = frozenset(("comment", "exif", "xmp", "photoshop", "XML:com.adobe.xmp", "Raw profile type exif", "Comment",
+                     "Title", "Author", "Description", "Software", "Source"))  # fmt: skip
+_END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 THUMB = 224
 """Longest side of a film on the contact sheet."""
 
@@ -43,6 +46,8 @@ class Film:
         digest: Of its pixels; empty where they were not decoded.
         look: What it looks like; `NOTHING` where that was not asked for.
         plain: Whether all its pixels are one gray.
+        noted: Whether its file carries words beside the picture: a comment, EXIF, XMP, text of a PNG.
+        behind: Whether bytes stand behind the picture's end.
     """
 
     width: int
@@ -50,6 +55,8 @@ class Film:
     digest: bytes = b""
     look: Look = NOTHING
     plain: bool = False
+    noted: bool = False
+    behind: bool = False
 
 
 def examine(data: bytes, suffix: str, *, most_pixels: int = MOST_PIXELS, decode: bool, look: bool) -> Film:
@@ -68,6 +75,7 @@ def examine(data: bytes, suffix: str, *, most_pixels: int = MOST_PIXELS, decode:
     try:
         with opened(data, most_pixels) as image:
             format, width, height = str(image.format), image.width, image.height
+            noted, behind = not _BESIDE.isdisjoint(image.info), not _ends(data, format)
     except (ImageError, DecompressionBombError) as error:
         told = str(error) if isinstance(error, ImageError) else "more pixels than any radiograph"
         raise FilmError("images", f"{suffix}: its header announces {told}; it was not decoded") from None
@@ -77,13 +85,19 @@ def examine(data: bytes, suffix: str, *, most_pixels: int = MOST_PIXELS, decode:
     if wanted not in (None, format):
         raise FilmError("images", f"{suffix}: it is a {format}")
     if not decode:
-        return Film(width, height, look=look_of(data) if look else NOTHING)
+        return Film(width, height, look=look_of(data) if look else NOTHING, noted=noted, behind=behind)
     try:
         gray = load_gray(data, most_pixels)
     except ImageError:  # whose words may quote the decoder's, and those the file
         raise FilmError("decode", f"{suffix}: it cannot be decoded: damaged or cut off") from None
     digest = pixels_digest(gray)
-    return Film(width, height, digest, look_of(data) if look else NOTHING, bool(gray.min() == gray.max()))
+    seen = look_of(data) if look else NOTHING
+    return Film(width, height, digest, seen, bool(gray.min() == gray.max()), noted, behind)
+
+
+def _ends(data: bytes, format: str) -> bool:
+    """Tells whether a file ends where its picture does; some writers fill a JPEG up with zeros."""
+    return data.endswith(_END_OF_PNG) if format == "PNG" else data.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def thumbnail(data: bytes, most_pixels: int = MOST_PIXELS) -> bytes | None:

@@ -73,6 +73,8 @@ def verdict(record: dict[str, Any]) -> str:
     """
     samples, errors, warnings = record["looked"]["samples"], record["errors"], record["warnings"]
     these = "this sample" if samples == 1 else f"these {samples:,} samples"
+    if lost := record["looked"]["lost"]:
+        these = f"this set; {lost:,} of its {samples + lost:,} samples could not be read"
     odd = f"{warnings:,} {'thing deserves' if warnings == 1 else 'things deserve'} a look"
     if errors:
         things = "One thing is wrong" if errors == 1 else f"{errors:,} things are wrong"
@@ -106,7 +108,7 @@ def _bytes(number: int) -> str:
 def _state(check: dict[str, Any]) -> str:
     if check["errors"]:
         return "error"
-    return "warning" if check["warnings"] else "good" if check["looked"] else "unlooked"
+    return "warning" if check["warnings"] or check["in_part"] else "good" if check["looked"] else "unlooked"
 
 
 def _wrong(record: dict[str, Any]) -> list[dict[str, Any]]:

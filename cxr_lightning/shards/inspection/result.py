@@ -56,6 +56,11 @@ class Looked:
     looks: bool
 
     @property
+    def lost(self) -> int:
+        """Samples that the index lists and that could not be read, where all were to be looked at."""
+        return 0 if self.listed is None or self.sampled else max(0, self.listed - self.samples)
+
+    @property
     def unlooked(self) -> frozenset[str]:
         """The checks that were not made: an option turned them off, or there is nothing that they could look at."""
         reasons = (
@@ -117,6 +122,14 @@ class Result:
         counts = self.findings.counts
         return check not in self.looked.unlooked or bool(counts[check, "error"] or counts[check, "warning"])
 
+    def in_part(self, check: str) -> bool:
+        """Say whether a check was made of fewer samples than the index lists, for the others could not be read.
+
+        Args:
+            check: Its name.
+        """
+        return bool(self.looked.lost) and check in (*_OF_SAMPLES, "decode", "duplicates", "alike")
+
     def severity(self, check: str, severity: str) -> str:
         """Say how bad something is here.
 
@@ -159,6 +172,7 @@ def as_record(result: Result) -> dict[str, Any]:
         "looked": {
             "samples": looked.samples,
             "listed": looked.listed,
+            "lost": looked.lost,
             "patients": looked.patients,
             "bytes": looked.bytes,
             "seconds": round(looked.seconds, 3),
@@ -189,6 +203,7 @@ def _check(result: Result, name: str) -> dict[str, Any]:
         "name": name,
         "title": CHECKS[name].title,
         "looked": result.looked_at(name),
+        "in_part": result.in_part(name),
         "errors": 0 if lenient else errors,
         "warnings": errors + warnings if lenient else warnings,
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cxr_lightning.findings.located import LABELS
 from cxr_lightning.reports.conversations import Turn
 from cxr_lightning.shards import members as foreign
 from cxr_lightning.shards.contract import KEY_PATTERN, RECORD_SUFFIX, SCHEMA, MembersRecord, SampleRecord, ShardError
@@ -14,14 +15,20 @@ from cxr_lightning.shards.identity import hashed
 from cxr_lightning.shards.images import MOST_PIXELS
 from cxr_lightning.shards.inspection.checks import Findings, Severity
 from cxr_lightning.shards.inspection.films import Film, FilmError, examine
-from cxr_lightning.shards.inspection.tally import Tally
-from cxr_lightning.shards.inspection.types import JsonError, misfit, parse
+from cxr_lightning.shards.inspection.tally import Tally, kinds_in
+from cxr_lightning.shards.inspection.types import JsonError, misfit, parse, texts_of
 from cxr_lightning.shards.inspection.words import check_letters, check_summary, check_turns
 from cxr_lightning.shards.looks import NOTHING, Look
 from cxr_lightning.shards.rows import LONGEST_PATIENT
 from cxr_lightning.shards.tar import entries
 from cxr_lightning.study import SPLITS, Split
 
+_LABELS = frozenset(LABELS)
+_OTHER = "(no located finding)"
+_NAMED = "(may name someone)"
+_OF_STUDIES: frozenset[str] = frozenset(("record number",))
+"""Kinds that the names of studies are by nature: archives number them."""
+_OF_LICENCES: frozenset[str] = frozenset(("web address",))
 Row = Any
 """A row of the index, as numpy gives it."""
 
@@ -184,9 +191,22 @@ class Examiner:
         if fault := misfit(record, SampleRecord):
             self._add("records", fault, label)
             return None
+        self._names(key, record, label)
+        return self._content(record, files, label)
+
+    def _names(self, key: str, record: SampleRecord, label: str) -> None:
+        """Look at what a record is called, and at what `cxr pack` never writes."""
         if not is_hash(record["patient"]):
             self._add("records", "its patient is not hashed", label)
-        return self._content(record, files, label)
+        study = record["study"]
+        if is_hash(study) and study != key:
+            self._add("records", "its study is another's hash than its key", label)
+        elif study != key and ("^" in study or kinds_in(study) - _OF_STUDIES):
+            self._add("identifiers", "its study's own name may name someone", label)
+        if more := len(record.keys() - SampleRecord.__annotations__.keys()):
+            self._add("records", f"it has {more} fields that the contract does not know", label, "warning")
+        if unknown := len(set(record["labels"] or ()) - _LABELS):
+            self._add("records", f"{unknown} of its labels are no located findings", label, "warning")
 
     def _content(self, record: SampleRecord, files: dict[str, bytes], label: str) -> Content:
         listed = [view["member"] for view in record["views"]]
@@ -198,7 +218,8 @@ class Examiner:
         if len(set(listed)) != len(listed):
             self._add("images", "its record lists an image twice", label)
         turns = tuple(record["conversation"])
-        said = (record["indication"], record["findings"], record["impression"], record["summary"])
+        said = [record["indication"], record["findings"], record["impression"], record["summary"]]
+        said += [*(record["labels"] or ()), *texts_of(record, but=SampleRecord.__annotations__.keys())]
         return Content(
             split=record["split"],
             patient=record["patient"],
@@ -249,6 +270,12 @@ class Examiner:
             if (film.width, film.height) != size:
                 told = f"{suffix}: {film.width} x {film.height} pixels, and its record says {size[0]} x {size[1]}"
                 self._add("images", told, label)
+            if film.noted:
+                ours: Severity = "warning" if self.how.members else "error"  # `cxr pack` writes none
+                told = f"{suffix}: its file carries a comment, EXIF or other words, which may name someone"
+                self._add("identifiers", told, label, ours)
+            if film.behind:
+                self._add("images", f"{suffix}: bytes stand behind the picture's end", label, "warning")
             if film.plain:
                 self._add("decode", f"{suffix}: all its pixels are one gray", label, "warning")
         return films
@@ -275,6 +302,8 @@ class Examiner:
             self._add(check, what, label, severity)
         for kind in self.tally.add_texts(content.split, content.summary, content.texts):
             self._add("identifiers", f"a text holds a {kind}", label)
+        if kinds_in(" ".join(content.source)) - _OF_LICENCES:
+            self._add("identifiers", "its source or licence may name someone", label)
 
     def _count(self, content: Content, films: list[Film]) -> None:
         tally = self.tally
@@ -284,8 +313,10 @@ class Examiner:
         tally.views[" + ".join(content.positions) or "no image"] += 1
         tally.sizes.update((film.width, film.height) for film in films)
         tally.labelled[content.labels is not None] += 1
-        tally.labels.update(content.labels or ())
-        tally.sources[content.source] += 1
+        # What is shown comes from a list, or is not what may name someone: a table has all kinds of columns.
+        tally.labels.update(each if each in _LABELS else _OTHER for each in content.labels or ())
+        named = kinds_in(" ".join(content.source)) - _OF_LICENCES
+        tally.sources[(_NAMED, "") if named else content.source] += 1
 
     def _keep(self, label: str, content: Content, films: list[Film], row: Row | None) -> None:
         known, place = self.known, len(self.known.keys)

@@ -68,7 +68,7 @@ class Tally:
             for name, each in observe(summary[:_MOST_READ]).readings.items():
                 if each.certainty in _STATES:
                     self.observations[split, name, str(each.certainty)] += 1
-        kinds = {each.kind for text in texts for each in find_identifiers(text)}
+        kinds = {kind for text in texts for kind in kinds_in(text)}
         self.identifiers.update(kinds)
         return tuple(sorted(kinds))
 
@@ -80,6 +80,15 @@ class Tally:
         """
         for each in fields(self):
             getattr(self, each.name).update(getattr(other, each.name))
+
+
+def kinds_in(text: str) -> frozenset[str]:
+    """Say what kinds of words that may name someone are in a text.
+
+    Args:
+        text: Any text.
+    """
+    return frozenset(each.kind for each in find_identifiers(text))
 
 
 _MOST_READ = 20_000

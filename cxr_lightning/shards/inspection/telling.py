@@ -21,32 +21,14 @@ def tell(result: Result, console: Console) -> None:
         result: What the inspection came to.
         console: Where to.
     """
-    record, counts, looked = result.opened.record, result.findings.counts, result.looked
-    print_of = f"  fingerprint {record['fingerprint'][:12]}" if record is not None else ""
-    table = Table(
-        "", "check", "right when", "errors", "warnings", title=f"{escape(shown(result.opened.root))}{print_of}"
-    )
-    for name, check in CHECKS.items():
-        errors, warnings = counts[name, "error"], counts[name, "warning"]
-        if name in result.lenient:
-            errors, warnings = 0, errors + warnings
-        mark = (
-            "[dim]not looked at[/]"
-            if not result.looked_at(name)
-            else "[red]✗[/]"
-            if errors
-            else "[yellow]![/]"
-            if warnings
-            else "[green]✓[/]"
-        )
-        table.add_row(mark, f"[bold]{name}[/]", check.title, *("" if not n else str(n) for n in (errors, warnings)))
-    console.print(table)
+    _tell_checks(result, console)
+    looked = result.looked
     tally, words = result.tally, spread(result.tally.words)
     splits = ", ".join(f"{tally.samples[split]} {split}" for split in SPLITS)
     long = f"; {words['median']} words (median)" if words else ""
     rate = looked.samples / max(looked.seconds, 1e-9)
     console.print(
-        f"{looked.samples} samples ({splits}) of {looked.patients} patients in {len(result.opened.tars)} shards{long}. "
+        f"{_samples(result)} ({splits}) of {looked.patients} patients in {len(result.opened.tars)} shards{long}. "
         f"{looked.bytes / 2**20:.0f} MiB in {looked.seconds:.1f} s, {rate:.0f} samples/s."
     )
     residue = ", ".join(f"{count} of {kind}" for kind, count in tally.residue.most_common() if count)
@@ -54,6 +36,36 @@ def tell(result: Result, console: Console) -> None:
         console.print(f"What cleaning leaves, in {sum(tally.texts.values())} summaries: {escape(residue)}.")
     for each in _warnings(result)[:MOST_LISTED]:
         console.print(f"[yellow]![/] {escape(str(each))}", soft_wrap=True)
+
+
+def _tell_checks(result: Result, console: Console) -> None:
+    """Prints a row for each check that found something, and those that passed in a line."""
+    record, counts = result.opened.record, result.findings.counts
+    print_of = f", fingerprint {record['fingerprint'][:12]}" if record is not None else ""
+    console.print(f"[bold]{escape(shown(result.opened.root))}[/]{print_of}", soft_wrap=True, highlight=False)
+    found = [name for name in CHECKS if counts[name, "error"] or counts[name, "warning"]]
+    table = Table("", "check", "right when", "errors", "warnings")
+    for name in found:
+        errors, warnings = counts[name, "error"], counts[name, "warning"]
+        if name in result.lenient:
+            errors, warnings = 0, errors + warnings
+        mark = "[red]✗[/]" if errors else "[yellow]![/]"
+        table.add_row(mark, f"[bold]{name}[/]", CHECKS[name].title, *(str(n or "") for n in (errors, warnings)))
+    if found:
+        console.print(table)
+    groups = {
+        "[green]✓[/] right": [name for name in CHECKS if result.looked_at(name) and not result.in_part(name)],
+        "[yellow]![/] right in what could be read": [name for name in CHECKS if result.in_part(name)],
+        "[dim]–[/] not looked at": [name for name in CHECKS if not result.looked_at(name)],
+    }
+    for words, names in groups.items():
+        if others := [name for name in names if name not in found]:
+            console.print(f"{words}: {', '.join(others)}", highlight=False)
+
+
+def _samples(result: Result) -> str:
+    looked = result.looked
+    return f"{looked.samples} of {looked.samples + looked.lost} samples" if looked.lost else f"{looked.samples} samples"
 
 
 def listed(result: Result) -> str:

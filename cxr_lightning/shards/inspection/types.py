@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -75,6 +76,25 @@ def misfit(value: Any, kind: Any, where: str = "") -> str | None:
     if type(value) is not kind:  # True is an int to isinstance
         return _told(where, _NAMES.get(kind, "of its type"))
     return _told(where, "text that UTF-8 can write") if kind is str and not _writable(value) else None
+
+
+def texts_of(value: Any, but: Collection[str] = ()) -> Iterator[str]:
+    """List the texts in what JSON gave, names of fields included.
+
+    Args:
+        value: An object, a list or a value.
+        but: Fields of it that are left out.
+    """
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name not in but:
+                yield name
+                yield from texts_of(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts_of(each)
 
 
 def _misfit_fields(value: Any, kind: Any, where: str) -> str | None:

@@ -72,17 +72,18 @@ def test_in_a_browser(paged, browser):
 
 @pytest.mark.quick
 @pytest.mark.parametrize(
-    ("samples", "errors", "warnings", "told"),
+    ("samples", "lost", "errors", "warnings", "told"),
     [
-        (1, 0, 0, "Nothing is wrong with this sample."),
-        (2000, 0, 1, "Nothing is wrong with these 2,000 samples; 1 thing deserves a look."),
-        (5, 1, 0, "One thing is wrong with these 5 samples."),
-        (5, 1200, 2, "1,200 things are wrong with these 5 samples, and 2 things deserve a look."),
-        (0, 0, 0, "There is no sample to look at."),
+        (1, 0, 0, 0, "Nothing is wrong with this sample."),
+        (2000, 0, 0, 1, "Nothing is wrong with these 2,000 samples; 1 thing deserves a look."),
+        (5, 0, 1, 0, "One thing is wrong with these 5 samples."),
+        (5, 0, 1200, 2, "1,200 things are wrong with these 5 samples, and 2 things deserve a look."),
+        (0, 0, 0, 0, "There is no sample to look at."),
+        (103, 5, 8, 0, "8 things are wrong with this set; 5 of its 108 samples could not be read."),
     ],
 )
-def test_the_verdict(samples, errors, warnings, told):
-    assert verdict({"looked": {"samples": samples}, "errors": errors, "warnings": warnings}) == told
+def test_the_verdict(samples, lost, errors, warnings, told):
+    assert verdict({"looked": {"samples": samples, "lost": lost}, "errors": errors, "warnings": warnings}) == told
 
 
 @pytest.mark.quick

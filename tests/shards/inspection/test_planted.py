@@ -134,6 +134,36 @@ def a_name(sample: Sample) -> None:
     says(sample, sample.record["summary"] + " Findings were discussed with Dr. Fictitious.")
 
 
+def another_study(sample: Sample) -> None:
+    sample.record["study"] = OTHER_KEY
+
+
+def a_named_study(sample: Sample) -> None:
+    sample.record["study"] = "FICTITIOUS^JOHN^19600102"
+
+
+def a_named_licence(sample: Sample) -> None:
+    sample.record["licence"] = "CC BY Dr. John Fictitious 617-555-1234"
+
+
+def a_named_label(sample: Sample) -> None:
+    sample.record["labels"] = ["Dr. Fictitious"]
+
+
+def a_named_note(sample: Sample) -> None:
+    sample.record["note"] = {"by": ["Dr. Fictitious"]}
+
+
+def a_comment(sample: Sample) -> None:
+    sample.images["jpg"] = pillow(sample.images["jpg"], lambda image: image, comment=b"Fictitious, John")
+
+
+def turned(sample: Sample) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sample.images["jpg"] = pillow(sample.images["jpg"], lambda image: image, exif=exif)
+
+
 def a_date(sample: Sample) -> None:
     sample.record["indication"] = "Cough since 3/14/2019."
 
@@ -210,6 +240,13 @@ SAMPLES: list[tuple[Callable[[Sample], None], str]] = [
     (json_cut, "records"),
     (patient_by_name, "records"),
     (half_a_letter, "records"),
+    (another_study, "records"),
+    (a_named_study, "identifiers"),
+    (a_named_licence, "identifiers"),
+    (a_named_label, "identifiers"),
+    (a_named_note, "identifiers"),
+    (a_comment, "identifiers"),
+    (turned, "identifiers"),
 ]
 
 
@@ -240,13 +277,33 @@ def encoded_twice(sample: Sample) -> None:
     says(sample, "No effusion, no pneumothorax â€“ clear.")
 
 
+def bytes_behind(sample: Sample) -> None:
+    sample.images["jpg"] += b"and who knows what" * 100
+
+
+def a_field_more(sample: Sample) -> None:
+    sample.record["reader"] = 3
+
+
+def a_label_of_ones_own(sample: Sample) -> None:
+    sample.record["labels"] = ["foo:bar"]
+
+
 def all_black(sample: Sample) -> None:
     sample.images["jpg"] = pillow(sample.images["jpg"], lambda image: image.point(lambda _: 0))
 
 
 @pytest.mark.parametrize(
     ("plant", "check"),
-    [(one_word, "text"), (without_end, "text"), (encoded_twice, "text"), (all_black, "decode")],
+    [
+        (one_word, "text"),
+        (without_end, "text"),
+        (encoded_twice, "text"),
+        (all_black, "decode"),
+        (bytes_behind, "images"),
+        (a_field_more, "records"),
+        (a_label_of_ones_own, "records"),
+    ],
     ids=lambda each: getattr(each, "__name__", each),
 )
 def test_what_is_only_odd_is_a_warning(plant, check, planted: Set, tmp_path, inspected):
@@ -265,7 +322,7 @@ def test_what_is_only_odd_is_a_warning(plant, check, planted: Set, tmp_path, ins
 def test_a_key_twice_in_one_tar(planted, tmp_path, inspected):
     samples = next(each for each in planted.shards.values() if len(each) > 5)
     one, two = samples[1], samples[4]
-    two.key = one.key
+    two.key = two.record["study"] = one.key
     result = inspected(planted.write(tmp_path / "set"))
     assert found(result) == {("keys", planted.shard_of(two), two.key)}
     assert one.key in result["raised"]
@@ -273,7 +330,7 @@ def test_a_key_twice_in_one_tar(planted, tmp_path, inspected):
 
 def test_a_key_in_two_tars(planted, tmp_path, inspected):
     one, two = planted.of("train")[0], planted.of("test")[0]
-    two.key = one.key
+    two.key = two.record["study"] = one.key
     result = inspected(planted.write(tmp_path / "set"))
     assert found(result) == {("keys", planted.shard_of(two), one.key)}
 
@@ -380,6 +437,10 @@ def test_a_truncated_tar(keep, good, tmp_path, inspected):
     assert {("shards", name, ""), ("samples", name, samples[-1].key)} <= found(result)
     assert {shard for _, shard, _ in found(result)} == {name}
     assert ("samples", name, samples[0].key) in found(result) or keep == 0.5
+    assert result["looked"]["lost"] == result["looked"]["listed"] - result["looked"]["samples"] > 0
+    parts = {each["name"]: each["in_part"] for each in result["checks"]}
+    assert parts["decode"]
+    assert not parts["index"]
 
 
 def test_a_missing_shard(good, tmp_path, inspected):
