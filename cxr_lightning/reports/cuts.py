@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from cxr_lightning.reports.announced import announced
 from cxr_lightning.reports.headings import STRONG, Section, is_soft, names_views, section_of
 
 _SAYS = ("findings", "impression")
@@ -57,12 +58,21 @@ def headings_of(block: str) -> dict[int, tuple[int, Section]]:
             here = range(match.start(), match.end())
             if section and not any(place in found for place in here) and _opens(block, match):
                 found[_place(match)] = (match.end(), section)
+    for match, added in announced(block):
+        here = range(match.start(), match.end())
+        if not any(place in found for place in here) and (match["line"] is None or _stands(block, match, loud)):
+            found[_place(match, "name")] = (match.end(), "addendum" if added else "preliminary")
     return _with_points(block, _without_late_views(block, found), loud)
 
 
-def _place(match: re.Match[str]) -> int:
+def _stands(block: str, match: re.Match[str], loud: bool) -> bool:
+    """Tell whether a line begins with a name, and no sentence goes on there: "please see / ADDENDUM below"."""
+    return _ended(block, match.start()) or (match["name"].isupper() and not loud)
+
+
+def _place(match: re.Match[str], name: int | str = 1) -> int:
     """Tell where a heading starts, with the marks before its name."""
-    before = match.string[match.start() : match.start(1)]
+    before = match.string[match.start() : match.start(name)]
     return match.start() + len(before) - len(before.lstrip(" \t"))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from cxr_lightning.study import Study
 SECTIONS = ("indication", "technique", "comparison", "findings", "impression")
 NOTHING_LEFT = "nothing left after cleaning"
 _BATCH = 64
+_ADDED = re.compile(r"ADDEND|AMEND|CORRECT|REVISED|Addend|Amend|Correct(?:ed|ion)|Revised")
 _WORTH_A_PROCESS = 16
 """Batches; for fewer, starting processes takes longer than the work."""
 
@@ -157,7 +159,7 @@ def extract(studies: list[Study], policy: Policy) -> Batch:
 
 def _is_amended(text: str) -> bool:
     # Few reports have the word, and taking each apart a second time is half the work.
-    return ("ADDEND" in text or "AMEND" in text or "Addend" in text) and bool(read_layout(text).addenda)
+    return _ADDED.search(text) is not None and bool(read_layout(text).addenda)
 
 
 def _studies(items: Iterable[Found | Flaw], flaws: Counter[str]) -> Iterator[Study]:

@@ -31,7 +31,7 @@ SPELLINGS: dict[Section, str] = {
         radiographic findings|radiological findings|radiologic findings|imaging findings|lung findings|x ray findings
         reference findings|technique findings|observations|observation|description|report|report text|narrative
         findings conclusion|findings of chest|results|body of report|findings on chest x ray""",
-    "impression": """impression|impressions|final impression|clinical impression|radiological impression|imp
+    "impression": """impression|impressions|final impression|radiological impression|imp
         conclusion|conclusions|opinion|summary|overall summary|assessment|overall assessment|interpretation
         diagnosis|diagnoses|imaging diagnosis|imaging diagnoses|radiological diagnosis|final diagnosis|impression plan
         impression recommendation|impression recommendations|conclusion recommendation|impression conclusion
@@ -46,7 +46,8 @@ SPELLINGS: dict[Section, str] = {
         indication history|history indication|history reason for exam|chest history|symptoms|symptom
         signs symptoms|clinical information questions to be answered|additional clinical history provided
         additional history|interval history|chief complaint|presenting complaint|admitting diagnosis|referral reason
-        ordering diagnosis|clinical indication for exam|clinical indication for study|exam indication""",
+        ordering diagnosis|clinical indication for exam|clinical indication for study|exam indication
+        clinical impression""",
     "technique": """technique|techniques|imaging technique|exam technique|method|methods|protocol|imaging protocol
         procedure|procedure comments|procedure details|view|views|number of views|views obtained|projection
         projections|technical factors|technical details|procedure technique|technique views|exam views""",
@@ -93,6 +94,10 @@ _TABLE: dict[str, Section] = {
     for line in names.splitlines()
     for name in line.split("|")
 }
+_ADDED = re.compile(
+    r"(?:(?:first|second|third|final|revised|st|nd|rd|th) )?addend(?:um|a)(?: (?:by|from|per|dated|to|on)\b|$)"
+)
+"""An addendum with its number, author or date: "ADDENDUM BY DR. ___", "2ND ADDENDUM"."""
 _BRACKETS = re.compile(r"\([^()]*\)")
 _LETTERS = re.compile(r"[a-z]+")
 
@@ -132,6 +137,8 @@ def section_of(name: str) -> Section | None:
         return section
     if words[:2] == ["wet", "read"]:
         return "preliminary"
+    if _ADDED.match(" ".join(words)):
+        return "addendum"
     return _TABLE.get(" ".join(_mended(word) for word in words))
 
 

@@ -28,6 +28,7 @@ _RULE = re.compile(r"^[ \t]*_{20,}[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _LOWER_WORD = re.compile(r"[a-z]{3}")
 _PREAMBLE_WORDS = 4
+_CLINICAL = re.compile(r"clinical\s+impression", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def read_layout(text: str) -> Layout:
         The sections as `split_sections` has them, and the addenda.
     """
     proper, addenda = _sorted(list(parts_of(text)))
+    proper = _concluded(proper)
     sections, named = _sections(proper), {part.section for part in proper}
     for addendum in reversed(addenda):
         sections |= _restated(addendum, named)
@@ -154,6 +156,19 @@ def _without_addendum(block: list[Part]) -> tuple[list[Part], list[list[Part]]]:
         (added[-1] if inside else body).append(part)
         blank = blank and not part.text.strip()
     return body, added
+
+
+def _concluded(parts: list[Part]) -> list[Part]:
+    """Take a "clinical impression" below the findings for the impression that else lacks; above, the ward gave it."""
+    if any(part.section == "impression" for part in parts):
+        return parts
+    seen = False
+    for number, part in enumerate(parts):
+        seen = seen or part.section == "findings"
+        if seen and _CLINICAL.search(part.heading) and "?" not in part.text:
+            concluded = Part("impression", part.heading, part.text, part.block)
+            return [*parts[:number], concluded, *parts[number + 1 :]]
+    return parts
 
 
 def _sections(parts: list[Part]) -> dict[str, str]:

@@ -41,6 +41,17 @@ ADDENDA = (
     "                                 FINAL ADDENDUM\n ADDENDUM:  Results were told by telephone at 3:00 p.m.\n",
     " ADDENDUM  Upon further review there is nothing to add.\n \n DR. ___\n",
 )
+CORRECTIONS = (
+    " ADDENDUM  The side was dictated wrongly.  The effusion is on the left, not the\n right.\n",
+    " ADDENDUM  On further review there is a 9 mm nodule in the left upper lobe which\n was not described.\n",
+    " ADDENDUM # 1 There is a small apical pneumothorax.\n \n DR. ___\n",
+    " ADDENDUM - There is a healing rib fracture.\n",
+    " ADDENDUM by Dr. ___: Small left pleural effusion.\n",
+    " Addendum (___, 5:12 PM)  Small left pleural effusion.\n",
+    "                                 FINAL ADDENDUM\n Small left pleural effusion.\n",
+    " AMENDED REPORT  Small left pleural effusion.\n",
+)
+"""Addenda that say in prose what the report says wrongly or not at all."""
 
 
 def lay_out(sections: Mapping[str, str], draw: random.Random) -> str:
@@ -51,7 +62,11 @@ def lay_out(sections: Mapping[str, str], draw: random.Random) -> str:
         draw: What chooses; the same state lays out alike.
     """
     early = [draw.choice(EARLY) + RULE] if draw.random() < 0.15 else []
-    added = [draw.choice(ADDENDA) + RULE for _ in range(draw.choice((1, 1, 2)))] if draw.random() < 0.15 else []
+    added = (
+        [draw.choice(ADDENDA + CORRECTIONS) + RULE for _ in range(draw.choice((1, 1, 2)))]
+        if draw.random() < 0.15
+        else []
+    )
     title = draw.choice((*TITLES, "EXAMINATION:  CHEST (PORTABLE AP)", "EXAM:  Chest radiograph", "STUDY:  PA chest"))
     blocks = [f" {title}\n"] if title else []
     blocks += [_section(name, sections[name], draw) for name in NAMES if sections.get(name)]
@@ -62,6 +77,11 @@ def lay_out(sections: Mapping[str, str], draw: random.Random) -> str:
     body = draw.choice((" \n", "\n", " \n \n")).join(blocks)
     text = "".join([*added, *early, f"{' ' * 33}FINAL REPORT\n", body])
     return text.replace("\n", "\r\n") if draw.random() < 0.1 else text
+
+
+def is_corrected(text: str) -> bool:
+    """Says whether a laid out report has one of `CORRECTIONS`."""
+    return any(words.strip() in text.replace("\r\n", "\n") for words in CORRECTIONS)
 
 
 def _section(name: str, words: str, draw: random.Random) -> str:

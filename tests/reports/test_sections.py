@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_lightning.reports.sections import parts_of, read_layout, split_sections
-from tests.reports.archive_layout import lay_out
+from tests.reports.archive_layout import is_corrected, lay_out
 
 pytestmark = pytest.mark.quick
 REAL = os.environ.get("CXR_REAL_DATA")
@@ -396,15 +396,18 @@ def test_sections_laid_out_as_an_archive_has_them_come_back(draw, words):
         "findings": f"Heart size is normal. {' '.join(words)}.",
         "impression": "1. No acute process. 2. Clear lungs.",
     }
-    report = split_sections(lay_out(sections, draw))
+    laid = lay_out(sections, draw)
+    report = split_sections(laid)
     for section, text in sections.items():
         assert getattr(report, section) == text
+    assert report.amended is is_corrected(laid)
 
 
 @pytest.mark.parametrize("unit", [
     ":", "a:", "A: ", "FINDINGS:\n", "IMPRESSION ", "FINDINGS - ", " ", "\n \n", "_" * 30 + "\n", "ADDENDUM:\n", "\r",
     "FINDINGS; ", "**a:**", "Plan: 2. A ", "IMPRESSION: 1. A\nNOTE: x ", ". findings - ", "NOTE:\n", "1. A ",
-    "A. B: ", "FINAL REPORT\n", "AAAAAAB:\n", "Findings ", "CHEST\n", "FINDINGS\n\n",
+    "A. B: ", "FINAL REPORT\n",
+    "ADDENDUM by ", ". ADDENDUM (", "WET READ #1 ", "Addendum to the ", "\nADDENDUM  a", "AAAAAAB:\n", "Findings ", "CHEST\n", "FINDINGS\n\n",
 ])  # fmt: skip
 def test_no_text_takes_long(unit):
     def seconds(size):
@@ -434,8 +437,10 @@ def test_open_i_laid_out_as_mimic_comes_back():
                 continue
             found = re.findall(r'Label="([A-Z]+)">(.*?)</Abs', file.read().decode(), re.DOTALL)
             sections = {label.lower(): " ".join(html.unescape(text).split()) for label, text in found}
-            report = split_sections(lay_out(sections, random.Random(member.name)))
+            laid = lay_out(sections, random.Random(member.name))
+            report = split_sections(laid)
             total += 1
+            assert report.amended is is_corrected(laid), member.name
             recovered += all(getattr(report, name) == sections.get(name, "") for name in ("findings", "impression"))
     print(f"findings and impression recovered: {recovered} of {total}, {recovered / total:.2%}", file=sys.stderr)
     assert total == 2998
