@@ -170,6 +170,38 @@ def test_values_in_the_high_bits_are_brought_down():
     assert off(load_gray(dicom(VALUES, HighBit=15, **ALL)), load_gray(dicom(VALUES, **ALL))) == 0  # a careless header
 
 
+GARBAGE = (np.arange(VALUES.size).reshape(VALUES.shape) * 7 % 16).astype(np.uint16)
+
+
+@pytest.mark.parametrize("above", [0, 2])
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_beside_values_in_the_high_bits_are_left_out_on_both_sides(above, signed):
+    """As HighBit says: whatever stands below the values, and whatever stands above them."""
+    values, told = SIGNED if signed else VALUES, {"WindowCenter": 2048 * (not signed), "WindowWidth": 4096}
+    below = 4 - above
+    bits = (values.astype(np.uint16) & 0x0FFF) << below | GARBAGE >> above
+    bits |= (GARBAGE & (2**above - 1)) << (16 - above) if above else np.uint16(0)
+    told |= {"PixelRepresentation": int(signed)}
+    data = dicom(bits.astype(np.uint16), HighBit=15 - above, **told)
+    plain = load_gray(dicom(values, **told))
+    assert off(load_gray(data), plain) == 0
+    assert off(load_gray(recompressed(uid.RLELossless, data)), plain) == 0
+
+
+def test_a_dark_film_in_the_high_bits_is_not_16_times_too_bright():
+    dark = VALUES >> 4
+    assert off(load_gray(dicom(dark << 4, HighBit=15, **ALL)), load_gray(dicom(dark, **ALL))) == 0
+    assert load_gray(dicom(dark << 4, HighBit=15, **ALL)).max() < 17
+
+
+@pytest.mark.parametrize("negative", [SIGNED, (SIGNED.astype(np.uint16) & 0x0FFF).view(np.int16)])
+def test_values_in_the_low_bits_stay_there_though_a_careless_header_calls_them_high(negative):
+    told: dict[str, Any] = {"PixelRepresentation": 1, "WindowCenter": 0, "WindowWidth": 4096}
+    assert off(load_gray(dicom(negative, HighBit=15, **told)), load_gray(dicom(SIGNED, **told))) == 0
+    assert off(load_gray(dicom(VALUES, HighBit=99, **ALL)), load_gray(dicom(VALUES, **ALL))) == 0
+    assert off(load_gray(dicom(VALUES, HighBit=None, **ALL)), load_gray(dicom(VALUES, **ALL))) == 0
+
+
 def test_signed_values_with_an_overlay_above_them():
     overlaid = (SIGNED & 0x0FFF).astype(np.uint16) | 0x4000
     told: dict[str, Any] = {"PixelRepresentation": 1, "WindowCenter": 0, "WindowWidth": 4096}
