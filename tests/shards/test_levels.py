@@ -154,3 +154,80 @@ def test_a_damaged_table_is_named():
     table[0].LUTDescriptor = [4096, 0]
     with pytest.raises(ImageError, match="its VOILUTSequence is damaged"):
         load_gray(dicom(RAMP, VOILUTSequence=table))
+
+
+WINDOW = {"WindowCenter": 1500, "WindowWidth": 400}
+
+
+@pytest.mark.parametrize("window", [{}, WINDOW, {"VOILUTSequence": True}])
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("padding", [0, 4095])
+def test_padding_is_black_whatever_the_sense(window, kind, padding):
+    padded = RAMP.copy()
+    padded[:, :9] = padding
+    told = {"PhotometricInterpretation": kind, **window}
+    if "VOILUTSequence" in window:
+        told["VOILUTSequence"] = lut(np.arange(4096), 0, 12)
+    gray = load_gray(dicom(padded, PixelPaddingValue=padding, **told))
+    assert not gray[:, :9].any()
+    assert np.array_equal(gray[:, 9:], load_gray(dicom(np.ascontiguousarray(RAMP[:, 9:]), **told)))
+
+
+def test_padding_of_a_signed_film_may_be_written_without_sign():
+    padded = RAMP.astype(np.int16) - 1500
+    padded[:, :9] = -2000
+    told: dict[str, Any] = {"PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1"}
+    data = dicom(padded, PixelPaddingValue=-2000, **told)
+    assert not load_gray(data)[:, :9].any()
+    assert np.array_equal(load_gray(data), load_gray(dicom(padded, PixelPaddingValue=2096, **told)))
+
+
+def test_padding_that_is_the_whole_film_is_none():
+    assert np.array_equal(
+        load_gray(dicom(RAMP, PixelPaddingValue=0, PixelPaddingRangeLimit=4095)), load_gray(dicom(RAMP))
+    )
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_at_full_depth_is_at_the_dark_end(kind):
+    from cxr_lightning.shards.dicom import read_frame
+
+    padded = RAMP.copy()
+    padded[:, :9] = 4095 if kind == "MONOCHROME2" else 0
+    told = {"PixelPaddingValue": int(padded[0, 0]), "PhotometricInterpretation": kind, **WINDOW}
+    frame = read_frame(dicom(padded, **told), 10**6)
+    shown = ((frame.values - frame.low) / (frame.high - frame.low)).clip(0, 1) * 255
+    assert off(frame.gray, 255 - shown if frame.negative else shown) <= 1
+
+
+def test_a_window_of_width_1_is_a_step():
+    from cxr_lightning.shards.dicom import read_frame
+
+    for centre in (1500, 1500.5):
+        data = dicom(RAMP, WindowCenter=centre, WindowWidth=1)
+        assert np.array_equal(load_gray(data), np.where(centre - 0.5 < RAMP, 255, 0))
+        frame = read_frame(data, 10**6)
+        shown = ((frame.values - frame.low) / (frame.high - frame.low)).clip(0, 1) * 255
+        assert np.array_equal(frame.gray, shown)
+    exact = dicom(RAMP, WindowCenter=1500, WindowWidth="0.5", VOILUTFunction="LINEAR_EXACT")
+    assert np.array_equal(load_gray(exact) == 0, RAMP < 1500)
+    assert np.array_equal(load_gray(dicom(RAMP, WindowCenter=1500, WindowWidth="0.5")), load_gray(dicom(RAMP)))
+
+
+@pytest.mark.parametrize("bright", [False, True])
+def test_a_window_that_misses_all_but_a_marker_is_not_followed(bright):
+    marked = RAMP.copy() if not bright else RAMP + 30000
+    marked[3, 5] = 20400
+    told: dict[str, Any] = {"BitsStored": 16, "HighBit": 15}
+    gray = load_gray(dicom(marked, WindowCenter=20000, WindowWidth=1000, **told))
+    assert np.array_equal(gray, load_gray(dicom(marked, **told)))
+    marked[:2] = 20400  # a thirtieth of the film
+    gray = load_gray(dicom(marked, WindowCenter=20000, WindowWidth=1000, **told))
+    assert (gray == (255 if bright else 0)).mean() > 0.9
+
+
+def test_a_window_that_misses_leaves_the_film_to_the_table():
+    table = {"VOILUTSequence": lut(np.arange(4096), 0, 12)}
+    missing = {"WindowCenter": 20000, "WindowWidth": 1000}
+    assert np.array_equal(load_gray(dicom(RAMP, **table, **missing)), load_gray(dicom(RAMP, **table)))
+    assert not np.array_equal(load_gray(dicom(RAMP, **table, **WINDOW)), load_gray(dicom(RAMP, **table)))
