@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 import logging
 import os
-import re
 import select
 import signal
 import sys
@@ -41,9 +39,6 @@ class Verb:
     function: str
     parses: bool = False
 
-
-HANDED_ON = "handed_on"
-"""What a verb calls the words after -- that it does not read itself."""
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("the whole journey on drawn radiographs, on this machine's CPU", "cxr_lightning.demo.journey", "demo"),
@@ -273,71 +268,9 @@ def _call(name: str, verb: Verb, args: list[str]) -> None:
     if verb.parses:
         function(args)
         return
-    args, handed_on = divided(function, args)
-    parser = parser_of(name, function)
-    options = [option for action in parser._actions for option in action.option_strings]
-    for word in (each.partition("=")[0] for each in args):
-        # "--policy.both" belongs to "--policy", which may be absent: jsonargparse knows its parts, this list does not.
-        known = word in options or ("." in word and word.partition(".")[0] in options)
-        if word.startswith("--") and not known and (told := _near(word, options)):
-            parser.error(f"there is no option {word}.{told}")
-    parsed = parser.instantiate(parser.parse_args(args))
-    parsed.pop("config", None)
-    several = _several(function)
-    words = parsed.pop(several, ()) if several else ()
-    before = [parsed.pop(each) for each in _before_several(function)] if several else []
-    function(*before, *words, *handed_on, **vars(parsed))
+    from cxr_lightning.options import call
 
-
-def divided(function: Callable[..., Any], args: list[str]) -> tuple[list[str], list[str]]:
-    """Divides a command line at its --, for a verb that hands on what follows.
-
-    Args:
-        function: The verb's function; it hands on what it takes as `*handed_on`.
-        args: The command line after the verb.
-
-    Returns:
-        What is parsed, and what is handed on.
-    """
-    if _several(function) != HANDED_ON or "--" not in args:
-        return args, []
-    place = args.index("--")
-    return args[:place], args[place + 1 :]
-
-
-def parser_of(name: str, function: Callable[..., Any]) -> Any:
-    """Makes the parser of a verb from its function's signature and docstring.
-
-    Args:
-        name: The verb.
-        function: Its function. Parameters without a default are positional; `*words` takes one word or more.
-
-    Returns:
-        A jsonargparse parser.
-    """
-    from jsonargparse import auto_parser, set_parsing_settings
-
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = auto_parser(function, as_positional=True, prog=f"cxr {name}", allow_abbrev=False)
-    several = _several(function)
-    if several:  # of which jsonargparse takes no notice
-        found = re.search(rf"^\s*\*?{several}: (.*(?:\n\s{{12}}.*)*)", function.__doc__ or "", re.MULTILINE)
-        told = (" ".join(found[1].split()) if found else "").replace("%", "%%")
-        if several == HANDED_ON:
-            parser.epilog = f"-- WORD ...: {told}"
-        else:
-            parser.add_argument(several, nargs="+", type=str, help=told)
-    return parser
-
-
-def _several(function: Callable[..., Any]) -> str | None:
-    parameters = inspect.signature(function).parameters.values()
-    return next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), None)
-
-
-def _before_several(function: Callable[..., Any]) -> list[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    call(name, function, args)
 
 
 def _help() -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.cli import VERBS, divided, parser_of, verb_of
+from cxr_lightning.cli import VERBS, verb_of
+from cxr_lightning.options import divided, parser_of
 
 ROOT = Path(__file__).parents[1]
 

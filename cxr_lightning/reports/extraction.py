@@ -20,7 +20,8 @@ from rich.console import Console
 
 from cxr_lightning.durable import written
 from cxr_lightning.parallel import in_order
-from cxr_lightning.reports.policy import LENIENT, Policy
+from cxr_lightning.reports.outside import lies_in
+from cxr_lightning.reports.policy import Policy, Rules
 from cxr_lightning.reports.residue import Residue, residue_of
 from cxr_lightning.reports.sections import read_layout
 from cxr_lightning.reports.sources import Columns, Flaw, Found, Reading, source_named
@@ -76,7 +77,7 @@ def reports(
     root: Path,
     *,
     out: Path,
-    policy: Policy | None = None,
+    policy: Rules = Rules(),  # noqa: B008  (frozen)
     columns: Columns = Columns(),  # noqa: B008  (frozen)
     limit: int | None = None,
     workers: int | None = None,
@@ -89,18 +90,21 @@ def reports(
             vqa-jsonl, or table (a JSONL or CSV file with one row a study or an image). Images need not be there.
         root: The archive's folder; for a table the file, or the folder that holds it.
         out: The file to write (JSONL), whole or not at all, readable by you alone.
-        policy: Which reports are kept. If not given, XrayGPT's rules for archives of reports (both sections, findings
-            of 10 words, impression of 2), and none for tables, captions and questions.
+        policy: Which reports are good enough. If none of its options is given: XrayGPT's rules for archives of reports
+            (both sections, findings of 10 words, impression of 2, none amended), and none for tables, captions and
+            questions. If one is given, XrayGPT's rules hold for the others.
         columns: What the table's columns are called.
         limit: Read no more studies than that.
         workers: Processes; as many as there are cores and work for if not given.
         overwrite: Replace OUT where it is there.
 
     Raises:
-        ValueError: An option is out of range, OUT is there, or the source cannot be read or holds no study.
+        ValueError: An option is out of range, OUT is there or lies in ROOT, or the source cannot be read or holds no study.
     """
     if (limit is not None and limit < 1) or (workers is not None and workers < 1):
         raise ValueError("--limit and --workers must be 1 or more")
+    if lies_in(out, root):
+        raise ValueError(f"{out}: is the input, or lies in it ({root}); give an --out elsewhere")
     if out.exists() and not overwrite:
         raise ValueError(f"{out}: is there already; give another --out, or --overwrite true to replace it")
     if not out.parent.is_dir():
@@ -108,7 +112,7 @@ def reports(
     console, kind = Console(stderr=True), source_named(source)
     flaws: Counter[str] = Counter()
     studies = islice(_studies(kind.read(root, Reading(columns, images=False)), flaws), limit)
-    work = partial(extract, policy=policy or (Policy() if kind.reports else LENIENT))
+    work = partial(extract, policy=policy.settled(kind.reports))
     total = Batch()
     with written(out, 0o600) as file:
         for batch in watched(_worked(work, _batches(studies), workers), console, limit):

@@ -6,7 +6,7 @@ arXiv:2306.07971). Words are what stands between spaces. Ours: what an addendum 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from cxr_lightning.study import Report
 
@@ -54,3 +54,32 @@ class Policy:
 
 LENIENT = Policy(both=False, findings_words=0, impression_words=0, amended=True)
 """Leaves nothing out: for captions, questions, and tables whose owner chose what is in them."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a command line says of a policy, whose source decides the rest.
+
+    Args:
+        both: Leave out reports that lack findings or impression.
+        findings_words: Fewest words of findings, where there are any.
+        impression_words: Fewest words of an impression, where there is one.
+        amended: Keep reports that an addendum corrects in prose; their sections still say what was corrected.
+    """
+
+    both: bool | None = None
+    findings_words: int | None = None
+    impression_words: int | None = None
+    amended: bool | None = None
+
+    def settled(self, reports: bool) -> Policy:
+        """Makes the policy.
+
+        Args:
+            reports: Whether the source is an archive of reports, to which XrayGPT's rules apply where nothing is said.
+
+        Raises:
+            ValueError: A number is below zero.
+        """
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        return Policy(**said) if said or reports else LENIENT

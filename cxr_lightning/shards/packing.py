@@ -19,7 +19,7 @@ from rich.console import Console
 
 from cxr_lightning import __version__
 from cxr_lightning.reports.conversations import Context, Style
-from cxr_lightning.reports.policy import LENIENT, Policy
+from cxr_lightning.reports.policy import Rules
 from cxr_lightning.reports.sources import Columns, Flaw, Reading, source_named
 from cxr_lightning.shards.belongings import MADE
 from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord
@@ -53,7 +53,7 @@ def pack(
     fit: Fit = "keep",
     format: Format = "jpg",
     quality: int = 95,
-    policy: Policy | None = None,
+    policy: Rules = Rules(),  # noqa: B008  (frozen)
     summaries: Path | None = None,
     conversation: Style = "describe",
     context: Context = Context(),  # noqa: B008  (frozen)
@@ -84,8 +84,9 @@ def pack(
         fit: keep (the aspect as it is), pad (a square with black beside the image), or crop (the square in the middle).
         format: How images are stored: jpg, or png without loss at about four times the bytes.
         quality: JPEG quality, 1 to 100.
-        policy: Which reports are good enough. If not given, XrayGPT's rules for archives of reports (findings of 10
-            words, impression of 2), and none for tables, captions and questions.
+        policy: Which reports are good enough. If none of its options is given: XrayGPT's rules for archives of reports
+            (both sections, findings of 10 words, impression of 2, none amended), and none for tables, captions and
+            questions. If one is given, XrayGPT's rules hold for the others.
         summaries: What `cxr summarize` wrote, by study; where it has none, rules merge findings and impression.
         conversation: Instruction turns: describe (one request for the report), or mixed (several questions, each with
             the answer that fits).
@@ -113,7 +114,7 @@ def pack(
     console = Console(stderr=True)
     reading = Reading(columns, text_only != "refuse", images=text_only != "only")
     kind, root = source_named(source), root.absolute()
-    kept = policy or (Policy() if kind.reports else LENIENT)
+    kept = policy.settled(kind.reports)
     recipe = Recipe(size, format, quality, conversation, keep_study_ids, fit, kept, context, identifiers, dialogues)
     share = Part.read(part)
     secret = secret_of(patient_key, patient_key_file)

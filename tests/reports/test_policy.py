@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cxr_lightning.reports.policy import LENIENT, Policy
+from cxr_lightning.reports.policy import LENIENT, Policy, Rules
 from cxr_lightning.study import Report
 
 pytestmark = pytest.mark.quick
@@ -44,3 +44,13 @@ def test_what_an_addendum_corrects_in_prose_is_left_out_unless_it_is_asked_for()
 def test_a_rule_below_nothing_is_refused():
     with pytest.raises(ValueError, match="findings_words -1"):
         Policy(findings_words=-1)
+
+
+def test_where_nothing_is_said_the_source_decides_and_else_the_rest_is_xraygpts():
+    assert Rules().settled(reports=True) == Policy()
+    assert Rules().settled(reports=False) == LENIENT
+    for reports in (True, False):
+        assert Rules(findings_words=10).settled(reports) == Policy(), "said, though it is what XrayGPT says too"
+        assert Rules(both=False, amended=True).settled(reports) == Policy(both=False, amended=True)
+    with pytest.raises(ValueError, match=r"--policy.impression_words -1"):
+        Rules(impression_words=-1).settled(reports=True)

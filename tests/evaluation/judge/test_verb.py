@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from cxr_lightning.cli import parser_of
 from cxr_lightning.endpoint.trouble import ServerError
 from cxr_lightning.evaluation.judge.trouble import JudgeError
 from cxr_lightning.evaluation.judge.verb import judge_reports
 from cxr_lightning.evaluation.predictions import PredictionsError
+from cxr_lightning.options import parser_of
 from cxr_lightning.site import OffSiteError
 
 from .conftest import better, chance, fair, first, longer, open_desk, write_predictions
