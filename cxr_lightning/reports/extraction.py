@@ -99,7 +99,8 @@ def reports(
         overwrite: Replace OUT where it is there.
 
     Raises:
-        ValueError: An option is out of range, OUT is there or lies in ROOT, or the source cannot be read or holds no study.
+        ValueError: An option is out of range, OUT is there or lies in ROOT, or the source cannot be read or holds no
+            study.
     """
     if (limit is not None and limit < 1) or (workers is not None and workers < 1):
         raise ValueError("--limit and --workers must be 1 or more")

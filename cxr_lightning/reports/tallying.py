@@ -70,7 +70,7 @@ def show(total: Batch, flaws: Counter[str], console: Console, out: Path) -> None
         out: The file that was written.
     """
     read, kept = sum(total.reasons.values()), total.reasons[""]
-    console.print(f"{out}: {read:,} reports, {kept:,} kept ({_percent(kept, read)})")
+    console.print(f"{out}: {read:,} {'report' if read == 1 else 'reports'}, {kept:,} kept ({_percent(kept, read)})")
     left = Table("left out", "reports", "of all", title="Left out", title_justify="left")
     for reason, count in total.reasons.most_common():
         if reason:
@@ -80,8 +80,9 @@ def show(total: Batch, flaws: Counter[str], console: Console, out: Path) -> None
     if left.row_count:
         console.print(left)
     if total.amended:
+        have = "1 report has" if total.amended == 1 else f"{total.amended:,} reports have"
         console.print(
-            f"{total.amended:,} reports have an addendum: sections that it restates stand, its other words are out;"
+            f"{have} an addendum: sections that it restates stand, its other words are out;"
             " where those correct something, the line says `amended`."
         )
     if kept:

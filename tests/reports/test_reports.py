@@ -57,7 +57,7 @@ def test_a_line_for_each_study(archive, tmp_path, capsys):
     for words in (
         "5 reports, 2 kept",
         "impression shorter than 2 words",
-        "1 reports have an addendum",
+        "1 report has an addendum",
         "priors",
         "median",
     ):
@@ -144,7 +144,7 @@ def test_memory_does_not_grow_with_the_archive(monkeypatch, tmp_path):
 
     source = extraction.source_named("openi")
     monkeypatch.setattr(extraction, "source_named", lambda name: type(source)("made", studies, lambda root: []))
-    reports("made", tmp_path, out=tmp_path / "x.jsonl", workers=1)
+    reports("made", tmp_path / "made", out=tmp_path / "x.jsonl", workers=1)
     assert len(lines_of(tmp_path / "x.jsonl")) == 5000
     assert most < 1500
 

@@ -8,9 +8,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cxr_lightning.reports.outside import lies_in
 from cxr_lightning.reports.summaries.trouble import SummariesError
 
 _KNOWN = ("study_id", "summary", "how", "prompt", "model")
+
+
+def require_apart(out: Path, reports: Path) -> None:
+    """Refuses what would be no file of reports, and to write into the one that is read.
+
+    Args:
+        out: Where summaries shall be written; their journal is kept beside it.
+        reports: The file of reports.
+
+    Raises:
+        SummariesError: The reports are a folder or not there, or OUT or its journal are a folder or the reports.
+    """
+    if reports.is_dir():
+        raise SummariesError(f"{reports}: is a folder. Remedy: the file that `cxr reports ... --out FILE` wrote.")
+    if not reports.exists():
+        raise SummariesError(f"{reports}: is not there. Remedy: the file that `cxr reports ... --out FILE` wrote.")
+    for file in (out, out.with_name(f"{out.name}.journal")):
+        if lies_in(file, reports):
+            raise SummariesError(f"{file}: is the file of reports that is read. Remedy: another --out.")
+        if file.is_dir():
+            raise SummariesError(f"{file}: is a folder. Remedy: name a file as --out.")
 
 
 def require_replaceable(out: Path, model: str, prompt: str) -> None:

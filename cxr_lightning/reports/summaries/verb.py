@@ -26,7 +26,7 @@ from cxr_lightning.reports.summaries import prompt
 from cxr_lightning.reports.summaries.asking import Asking
 from cxr_lightning.reports.summaries.budget import LESS, Rates
 from cxr_lightning.reports.summaries.endpoint import Endpoint
-from cxr_lightning.reports.summaries.former import require_replaceable
+from cxr_lightning.reports.summaries.former import require_apart, require_replaceable
 from cxr_lightning.reports.summaries.journal import Journal, Spent
 from cxr_lightning.reports.summaries.outcome import Outcome, tables
 from cxr_lightning.reports.summaries.plan import Choice, Plan, choose, make_plan
@@ -95,7 +95,7 @@ def summarize(
     Raises:
         OffSiteError: Text of a credentialed source would leave the site.
         BudgetError: The budget is missing or too small.
-        SummariesError: A line is no report's, or the server refuses too much.
+        SummariesError: A line is no report's, OUT is the input, or the server refuses too much.
     """
     if show_prompt:
         print(prompt.shown())
@@ -103,6 +103,7 @@ def summarize(
     prices, rates = Prices(price_in, price_out), Rates(concurrency, requests_per_minute, tokens_per_minute)
     _require(out, prices, budget, rates, busy_minutes, max_tokens=max_tokens, limit=limit, sample=sample)
     assert out is not None
+    require_apart(out, reports)
     choice, shown = choose(reports, limit=limit, sample=sample), list[Summary]()
     if show and len(choice.places) > _MOST_SHOWN:
         raise SummariesError(f"--show would print {len(choice.places):,} reports. Remedy: --sample 20.")

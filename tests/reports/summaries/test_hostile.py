@@ -155,8 +155,10 @@ def test_what_another_wrote_is_not_replaced_unasked(tmp_path, scribe, monkeypatc
     assert (out.read_bytes(), scribe.begun.total()) == (whole, asked)
     summarize(reports, out=out, overwrite=True)
     assert read(out)[0]["why"] == "no endpoint"
+    copied = tmp_path / "copied.jsonl"
+    copied.write_bytes(reports.read_bytes())
     with pytest.raises(SummariesError, match=r"line 1 is no summary"):
-        summarize(reports, out=reports)
+        summarize(reports, out=copied)
 
 
 @pytest.mark.parametrize("packed", [False, True])
