@@ -196,6 +196,9 @@ def _stored(header: Any, frame: Compressed | None) -> Stored:
     """Decodes the frame to what was stored: its bits alone, with their sign."""
     if frame is not None and frame.components != int(header.SamplesPerPixel):
         return _gray_of_colours(frame)
+    needed = -(-int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8)
+    if frame is None and len(header.PixelData) < needed:
+        raise ImageError(f"cut off: its PixelData has {len(header.PixelData)} of {needed} bytes")
     from pydicom.pixels import pixel_array
 
     values: NDArray[Any] = pixel_array(header, raw=True, view_only=True, correct_unused_bits=False)

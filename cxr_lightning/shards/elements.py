@@ -147,7 +147,7 @@ def settle(header: Any) -> None:
     said = element(header, "PhotometricInterpretation")
     if said is None:
         raise ImageError("unreadable DICOM: it has no PhotometricInterpretation")
-    kind = str(said).strip("\0 ").upper()
+    kind = "".join(str(said).replace("\0", "").split()).upper()
     if kind in GRAY and kind != said:
         header.PhotometricInterpretation = kind
     for name, usual in _USUAL.items():

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.shards.elements import curve_of, element, numbers
+from cxr_lightning.shards.elements import curve_of, element, numbers, whole_number
 from cxr_lightning.shards.images import Gray, ImageError, stretch
 from cxr_lightning.shards.tables import BLOCK, bits_of
 
@@ -123,10 +123,10 @@ def _scale(header: Any, name: str) -> float | None:
 
 def _padding(level: Stored, header: Any) -> NDArray[np.bool_] | None:
     """Returns which values are no image: padding is a stored value, or a range of them."""
-    value, limit = (element(header, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
-    if value is None:
+    if element(header, "PixelPaddingValue") is None:
         return None
-    ends = [int(value), int(value if limit is None else limit)]
+    limit = "PixelPaddingValue" if element(header, "PixelPaddingRangeLimit") is None else "PixelPaddingRangeLimit"
+    ends = [whole_number(header, name) for name in ("PixelPaddingValue", limit)]
     bits = int(header.BitsStored)
     below = 1 << (bits - 1) if int(header.PixelRepresentation) == 1 else 0
     ends = [((end + below) & ((1 << bits) - 1)) - below for end in ends]  # as pixels of so many bits have it

@@ -125,8 +125,11 @@ def test_signed_values():
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colours"),
         ({"Rows": 30000, "Columns": 30000}, "30000 x 30000"),
         ({"PixelData": None}, "without pixels"),
-        ({"PixelData": VALUES.tobytes()[:40]}, "unreadable DICOM"),
-        ({"BitsStored": None}, "unreadable DICOM"),
+        ({"PixelData": VALUES.tobytes()[:40]}, "its PixelData has 40 of 128 bytes"),
+        ({"PixelData": b""}, "PixelData is empty"),
+        ({"BitsStored": None}, "unreadable DICOM: it has no BitsStored"),
+        ({"Rows": None}, "unreadable DICOM: it has no Rows"),
+        ({"PhotometricInterpretation": None}, "unreadable DICOM: it has no PhotometricInterpretation"),
     ],
 )
 def test_what_is_no_radiograph_is_refused_without_naming_the_patient(elements, said):
@@ -226,6 +229,57 @@ def test_what_would_be_shown_wrongly_is_refused(elements, said):
     with pytest.raises(ImageError, match=said) as refused:
         load_gray(dicom(**elements))
     assert "Secret" not in str(refused.value)
+
+
+LOW = VALUES // 2
+"""No mirror of itself, as `VALUES` are."""
+
+
+def rewritten(data: bytes, before: bytes, after: bytes) -> bytes:
+    """Writes what pydicom would not write."""
+    assert data.count(before) == 1
+    assert len(before) == len(after)
+    return data.replace(before, after)
+
+
+@pytest.mark.parametrize("said", [b"monochrome1 ", b"Monochrome1 ", b" MONOCHROME1", b"MONOCHROME1\0", b"MONOCHROME 1"])
+def test_a_sense_that_is_written_carelessly_is_followed(said):
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    data = dicom(LOW, PhotometricInterpretation="MONOCHROME1", **window)
+    gray = load_gray(rewritten(data, b"MONOCHROME1 ", said))
+    assert np.array_equal(gray, load_gray(data))
+    assert np.array_equal(gray, 255 - load_gray(dicom(LOW, **window)))
+
+
+def test_an_empty_window_is_passed_over():
+    right = load_gray(dicom(LOW, WindowCenter=1500, WindowWidth=1000))
+    data = dicom(LOW, WindowCenter=["9", "1500"], WindowWidth=["9", "1000"])
+    data = rewritten(rewritten(data, b"9\\1500", b" \\1500"), b"9\\1000", b" \\1000")
+    assert np.array_equal(load_gray(data), right)
+    alone = dicom(LOW, WindowCenter="1500", WindowWidth="1000")
+    for text in (b"    ", b"none", b"\\\\\\ "):
+        assert np.array_equal(load_gray(rewritten(alone, b"1500", text)), load_gray(dicom(LOW)))
+
+
+def test_a_decimal_comma_is_read():
+    told = {"WindowCenter": "1500.5", "WindowWidth": "1000.5", "RescaleSlope": "1.25", "RescaleIntercept": "-9.5"}
+    data, comma = dicom(LOW, **told), dicom(LOW, **told)
+    for text in (b"1500.5", b"1000.5", b"1.25", b"-9.5"):
+        comma = rewritten(comma, text, text.replace(b".", b","))
+    assert np.array_equal(load_gray(comma), load_gray(data))
+
+
+@pytest.mark.parametrize("name", ["SamplesPerPixel", "PixelRepresentation", "HighBit"])
+def test_what_gray_files_leave_out_is_what_all_mean(name):
+    assert np.array_equal(load_gray(dicom(LOW, **{name: None})), load_gray(dicom(LOW)))
+
+
+def test_rescaling_that_is_empty_is_none():
+    assert np.array_equal(load_gray(dicom(LOW, RescaleSlope="", RescaleIntercept="")), load_gray(dicom(LOW)))
+    data = dicom(LOW, RescaleSlope="1.25", RescaleIntercept="0")
+    with pytest.raises(ImageError, match="its RescaleSlope is no number") as refused:
+        load_gray(rewritten(data, b"1.25", b"Anna"))
+    assert "Anna" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
