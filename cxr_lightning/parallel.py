@@ -6,11 +6,13 @@ import ctypes
 import functools
 import multiprocessing
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from threading import Thread
 from typing import TypeVar
@@ -67,6 +69,17 @@ def _context(work: Callable[..., object]) -> BaseContext:
     # Forked of a new process that has imported what the work needs: once, not once a worker.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_module_of(work)])
+    # It would look for modules where it is started, whatever lies there, and not where this process finds them.
+    found = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    before = {name: os.environ.get(name) for name in found}
+    os.environ.update(found)
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
     return context
 
 

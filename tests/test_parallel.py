@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _WORKING = """
-import os, sys, time
+import os, random, sys, time
 from cxr_lightning.parallel import in_order
 
 def work(path):
@@ -57,3 +57,13 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path, temporary):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert until(lambda: not any(map(is_running, workers)))
+
+
+def test_workers_import_nothing_from_where_they_happen_to_start(tmp_path):
+    (tmp_path / "seen").mkdir()
+    (tmp_path / "working.py").write_text(_WORKING.replace("* 1000", "* 4"))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "random.py").write_text(f"open({str(tmp_path / 'wrong')!r}, 'w')")
+    subprocess.run([sys.executable, tmp_path / "working.py", tmp_path / "seen"], cwd=tmp_path / "here", check=True)
+    assert os.listdir(tmp_path / "seen")
+    assert not (tmp_path / "wrong").exists()
