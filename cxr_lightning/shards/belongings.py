@@ -14,7 +14,8 @@ from cxr_lightning.shards.locking import JOINING, LOCK
 from cxr_lightning.shards.plan import ORDER, PLAN, STUDIES
 from cxr_lightning.study import SPLITS
 
-MADE, JOINED, OLD, PUBLISHED, REFUSED, SKIPPED = "made", "joined", "old", "published", "refused", "skipped.jsonl"
+MADE, JOINED, OLD, REFUSED = "made", "joined", "old", "refused"
+PUBLISHED, PACKED, SKIPPED = "published", "packed", "skipped.jsonl"
 _OWN = r"(\.[\w.-]+)?\.\d+(\.[0-9a-f]{8})?"
 """What `durable.own` adds to a name."""
 _SHARD = rf"({'|'.join(SPLITS)})-\d{{6,}}"
@@ -23,7 +24,7 @@ SET = re.compile(_SET)
 """Names in a folder of shards."""
 PARTIAL = re.compile("|".join((
     rf"{LOCK}|{JOINING}|{REFUSED}",
-    rf"({PUBLISHED}|{re.escape(SKIPPED)}|{re.escape(PLAN)})({_OWN}\.partial)?",
+    rf"({PUBLISHED}|{PACKED}|{re.escape(SKIPPED)}|{re.escape(PLAN)})({_OWN}\.partial)?",
     rf"({re.escape(STUDIES)}|{re.escape(ORDER)})({_OWN})?",
     rf"{MADE}(/{_SHARD}(\.(tar|json)({_OWN}\.partial)?|\.npy({_OWN})?))?",
     rf"{JOINED}{_OWN}(/({_SET}|({re.escape(INDEX_NAME)}|{re.escape(ROWS_NAME)}|{_SHARD}\.tar{_OWN})\.partial))?",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxr_lightning.durable import own, sync, write_text, written
 from cxr_lightning.reports.sources import Flaw
-from cxr_lightning.shards.belongings import OLD, PUBLISHED, SKIPPED, refuse_other_sets
+from cxr_lightning.shards.belongings import OLD, PACKED, PUBLISHED, SKIPPED, refuse_other_sets
 from cxr_lightning.shards.contract import INDEX_NAME
 
 _TRIES = 5
@@ -57,7 +57,7 @@ class Name:
 
     def __init__(self, out: Path, folder: Path) -> None:
         self._out, self._folder = out, folder
-        self._beside = out.with_name(f".{out.name}.packed")
+        self._beside = out.with_name(f".{out.name}.{PACKED}")
 
     @property
     def skipped(self) -> Path:
@@ -160,7 +160,8 @@ class Name:
                 listed.unlink()
         note = _read(self._folder / PUBLISHED)
         if note is not None and note.together:
-            write_text(self._beside, json.dumps(asdict(note)))
+            write_text(self._folder / PACKED, json.dumps(asdict(note)))
+            (self._folder / PACKED).replace(self._beside)
         elif note is not None and _read(self._beside) is not None:
             self._beside.unlink()
         sync(self._out.parent)
