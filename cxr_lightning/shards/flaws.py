@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 from cxr_lightning.reports.sources import Flaw
@@ -42,18 +43,22 @@ class Flaws:
             if flaw.bad:
                 self._bad.append(flaw)
             if len(self._bad) > max(self._allowed, MOST_LISTED):
-                self.refuse_many()
+                self.refuse_many("at least ")  # what comes behind was not looked at
 
-    def refuse_many(self) -> None:
+    def refuse_many(self, about: str = "") -> None:
         """Stop if more is bad than allowed.
+
+        Args:
+            about: What to say before the number.
 
         Raises:
             TooManyFlaws: It is; the message lists file, line and reason.
         """
         if len(self._bad) > self._allowed:
             raise TooManyFlaws(
-                f"{len(self._bad)} of {self._studies} studies cannot be packed, and {self._allowed} may be skipped; "
-                "there are no shards yet. Mend them, or allow a larger share with --max_bad:" + _listed(self._bad)
+                f"{about}{len(self._bad)} of {self._studies} studies cannot be packed, and {self._allowed} may be "
+                "skipped; there are no shards yet. Mend them, or allow a larger share with --max_bad:"
+                + _listed(self._bad)
             )
 
     def settle(self, samples: int) -> None:
@@ -74,4 +79,10 @@ class Flaws:
 
 def _listed(flaws: list[Flaw]) -> str:
     more = f"\n  and {len(flaws) - MOST_LISTED} more" if len(flaws) > MOST_LISTED else ""
-    return "".join(f"\n  {flaw.where}: {flaw.kind}: {flaw.reason}" for flaw in flaws[:MOST_LISTED]) + more
+    shown = sorted(flaws, key=lambda flaw: _place(flaw.where))[:MOST_LISTED]  # studies are packed in a drawn order
+    return "".join(f"\n  {flaw.where}: {flaw.kind}: {flaw.reason}" for flaw in shown) + more
+
+
+def _place(where: str) -> list[tuple[int, str]]:
+    """Orders "table.csv:9" before "table.csv:10"."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", where)]

@@ -133,7 +133,7 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     marks = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
     if marks > len(chosen):
         return Flaw(job.where, "more marks than images", _unmatched(marks, len(chosen)))
-    named = _identifiers(said, turns)
+    named = _identifiers(said, turns, job.study.licence)
     if named and recipe.identifiers == "leave_out":
         return Flaw(job.where, "names someone", f"its text seems to hold: {', '.join(named)}", bad=False)
     try:
@@ -181,13 +181,14 @@ def _films(chosen: dict[str, View], recipe: Recipe) -> _Films:
         except ImageError as error:
             what = "image of unknown view" if view.position == "unknown" else f"{view.position} image"
             raise ImageError(f"{what}: {error}") from None
+        if gray.min() == gray.max():
+            raise ImageError(f"{view.position} image: all its pixels are one gray, so it shows nothing")
         images[suffix] = data = encode(gray, recipe.format, recipe.quality)
         if len(images) == 1:
             look = look_of(gray if recipe.format == "png" else data)  # a PNG holds these very levels
         views.append(ViewRecord(member=suffix, position=view.position, width=gray.shape[1], height=gray.shape[0]))
-        if gray.min() < gray.max():  # of one gray level all over, an image tells of no film
-            # Of one encoder equal bytes mean equal pixels, so they need not be decoded again.
-            digests.append(hashlib.blake2b(data, digest_size=16).hexdigest())
+        # Of one encoder equal bytes mean equal pixels, so they need not be decoded again.
+        digests.append(hashlib.blake2b(data, digest_size=16).hexdigest())
     return _Films(images, views, look, tuple(digests))
 
 
@@ -227,10 +228,15 @@ def said_of(study: Study, chosen: Iterable[View] = (), prior: Study | None = Non
     )
 
 
-def _identifiers(said: Said, turns: list[Turn]) -> tuple[str, ...]:
+def _identifiers(said: Said, turns: list[Turn], licence: str) -> tuple[str, ...]:
     """Lists what kinds of words a sample holds that may name someone; where they stand is for `cxr inspect`."""
-    texts = dict.fromkeys((said.summary, said.findings, said.impression, *(turn["content"] for turn in turns)))
-    return tuple(sorted({found.kind for text in texts for found in find_identifiers(text)}))
+    texts = dict.fromkeys(
+        (said.summary, said.findings, said.impression, *(turn["content"] for turn in turns), *(said.labels or ()))
+    )
+    kinds = {found.kind for text in texts for found in find_identifiers(text)}
+    # A licence may be a web address; both come from columns of a table, which may hold anything.
+    beside = {found.kind for found in find_identifiers(f"{said.source} {licence}")} - {"web address"}
+    return tuple(sorted(kinds | beside))
 
 
 def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:

@@ -222,12 +222,14 @@ def test_a_lateral_that_is_anothers_film_stands_once(tmp_path):
 
 
 @pytest.mark.quick
-def test_images_without_a_picture_are_nobodys_twins(tmp_path):
+def test_images_without_a_picture_are_left_out_as_bad(tmp_path):
     table = table_of(tmp_path / "in", 12)
     for number in (3, 4, 5):
         Image.new("L", (40, 40)).save(table / "images" / f"{number:03d}.png")
-    pack("table", table, out=tmp_path / "out")
-    assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 12
+    with pytest.raises(TooManyFlaws, match=r"(?s)3 of 12 studies.*all its pixels are one gray"):
+        pack("table", table, out=tmp_path / "out")
+    pack("table", table, out=tmp_path / "out", max_bad=0.5)
+    assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 9
 
 
 @pytest.mark.quick

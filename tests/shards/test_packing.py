@@ -290,3 +290,16 @@ def test_no_report_text_and_no_patient_reaches_the_screen(tmp_path, capfd, caplo
     told = captured.out + captured.err + caplog.text + str(caught.value)
     assert "Zebra" not in told
     assert "p00" not in told
+
+
+@pytest.mark.quick
+def test_what_names_someone_in_a_licence_or_a_label_is_counted_and_an_endless_text_is_bad(tmp_path, capfd):
+    rows = [row(number) for number in range(8)]
+    rows[2]["licence"], rows[3]["labels"] = "CC BY Dr. John Fictitious", ["Dr. Fictitious"]
+    rows[5]["findings"] = " ".join(f"Nodule of {number} mm." for number in range(300_000))
+    write_table(tmp_path / "in", rows)
+    pack("table", tmp_path / "in", out=tmp_path / "out", max_bad=0.2, identifiers="leave_out")
+    told = " ".join(capfd.readouterr().err.split())
+    assert "text too long" in told
+    assert "Fictitious" not in told
+    assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 5
