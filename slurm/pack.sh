@@ -7,7 +7,7 @@
 # Options before the script are sbatch's; what stands after it goes to `cxr pack`. Needs no GPU. The shards are those that
 # one machine would make, to the byte. A task that is preempted or dies goes on where it was: a shard that is made is made
 # again only if its texts or images have changed. OUT lies on a disk that all nodes see. Some of 16 tasks again, after a
-# failure: CXR_PARTS=16 sbatch --array 3,7 slurm/pack.sh ...
+# failure, by the same numbers: CXR_PARTS=16 sbatch --array 3,7 slurm/pack.sh ... An array begins at 0.
 #
 #SBATCH --job-name=pack
 #SBATCH --array=0-15
@@ -22,14 +22,12 @@
 
 source slurm/job.sh
 
+# A task's part is its number, in the first array and in one that repeats some of it: else they would mean other shards.
 parts=${CXR_PARTS:-$SLURM_ARRAY_TASK_COUNT} part=$SLURM_ARRAY_TASK_ID
-if [[ -z ${CXR_PARTS:-} ]]; then
-  step=${SLURM_ARRAY_TASK_STEP:-1}
-  part=$(((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN) / step))
-  if ((SLURM_ARRAY_TASK_MAX - SLURM_ARRAY_TASK_MIN != (parts - 1) * step)); then
-    echo "pack.sh: an array with gaps would leave shards unmade. Give a whole range (--array 0-15); or, to run some of" \
-      "16 parts again, say how many there were: CXR_PARTS=16 sbatch --array 3,7 slurm/pack.sh ..." >&2
-    exit 2
-  fi
+if [[ -z ${CXR_PARTS:-} ]] && ((SLURM_ARRAY_TASK_MIN != 0 || SLURM_ARRAY_TASK_MAX != parts - 1)); then
+  echo "pack.sh: the tasks of an array are its parts, from 0 and without gaps (--array 0-15); others would leave shards" \
+    "unmade. To run some of 16 parts again, say how many there were: CXR_PARTS=16 sbatch --array 3,7 slurm/pack.sh ..." >&2
+  exit 2
 fi
+echo "part $part/$parts"
 tasks cxr pack "$@" --part "$part/$parts"
