@@ -71,14 +71,14 @@ class Errand:
             raise self._survey.refused(error) from error
         finally:
             show_tally(self._console, self._crew.tally, items)
-        self._unpack(items, archives)
+        self._unpack(items, archives, verify=verify)
         self._settle()
 
     def _fetch(self, lacking: Sequence[Item], parallel: int) -> None:
         with watched(lacking, self._dataset.guess, self._console) as watch:
             self._crew.fetch(lacking, parallel, watch)
 
-    def _unpack(self, items: Sequence[Item], archives: dict[str, str]) -> None:
+    def _unpack(self, items: Sequence[Item], archives: dict[str, str], *, verify: bool) -> None:
         for item in items:
             held = self._manifest.of(item.name)
             if item.name not in archives or held is None or item.name in self._crew.tally.lost:
@@ -87,7 +87,7 @@ class Errand:
             with Progress(*columns, console=self._console, disable=not self._console.is_terminal) as progress:
                 task = progress.add_task(f"unpacking {item.name}", total=held.bytes)
                 shown = functools.partial(_show, progress, task)
-                count = unpack_into(self._out, item.name, archives[item.name], held.sha256, shown)
+                count = unpack_into(self._out, item.name, archives[item.name], held.sha256, shown, verify=verify)
             if count:
                 self._console.print(f"{count:,} files of {item.name} stand in {self._out / archives[item.name]}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import random
 import tarfile
@@ -74,11 +75,59 @@ def test_it_may_stay_packed(openi, fetch):
     assert unpacked(fetch("openi", unpack=False)) == {}
 
 
-def test_a_second_run_unpacks_nothing(openi, fetch):
+def stamps(out):
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_second_run_unpacks_nothing(openi, fetch, verify):
     out = fetch("openi")
-    (out / "ecgen-radiology" / "1.xml").write_bytes(b"mine")
+    before = {path: stamp for path, stamp in stamps(out).items() if ".download" not in path.parts}
+    fetch("openi", verify=verify)
+    assert {path: stamp for path, stamp in stamps(out).items() if ".download" not in path.parts} == before
+
+
+def test_what_lacks_of_an_archive_or_was_cut_is_unpacked_again(openi, fetch):
+    out = fetch("openi")
+    films = [out / name for name in EXPECTED if name.endswith(".png")]
+    films[0].unlink()
+    films[1].write_bytes(b"cut")
+    films[2].unlink()
+    films[2].symlink_to("/etc/hostname")
+    kept = films[3].stat().st_ino
     fetch("openi")
-    assert (out / "ecgen-radiology" / "1.xml").read_bytes() == b"mine"
+    assert unpacked(out) == EXPECTED
+    assert films[3].stat().st_ino == kept
+    assert len(openi.requests("png.tgz")) == 1
+
+
+def test_other_bytes_of_the_same_size_are_seen_where_asked_for(openi, fetch):
+    out = fetch("openi")
+    film = out / "NLMCXR_png" / "CXR2_1_IM-0001.png"
+    film.write_bytes(film.read_bytes()[::-1])
+    fetch("openi")
+    assert unpacked(out) != EXPECTED
+    fetch("openi", verify=True)
+    assert unpacked(out) == EXPECTED
+
+
+def test_what_an_older_version_unpacked_is_looked_at(openi, fetch):
+    out = fetch("openi")
+    note = out / ".download" / "unpacked" / "NLMCXR_png"
+    note.write_text(json.loads(note.read_text().splitlines()[0])["archive"])
+    (out / "NLMCXR_png" / "CXR2_1_IM-0001.png").unlink()
+    fetch("openi")
+    assert unpacked(out) == EXPECTED
+
+
+def test_a_link_in_the_way_is_told(openi, fetch, tmp_path):
+    out = fetch("openi")
+    (out / "NLMCXR_png").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "CXR2_1_IM-0001.png").unlink()
+    (out / "NLMCXR_png").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DownloadError, match=r"a link leads out of.*Remedy"):
+        fetch("openi")
+    assert not (tmp_path / "elsewhere" / "CXR2_1_IM-0001.png").exists()
 
 
 def test_unpacking_goes_on_where_it_ended(openi, fetch):
