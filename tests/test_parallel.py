@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _WORKING = """
-import os, random, sys, time
+import os, sys, time
 from cxr_lightning.parallel import in_order
 
 def work(path):
@@ -60,10 +60,13 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path, temporary):
 
 
 def test_workers_import_nothing_from_where_they_happen_to_start(tmp_path):
-    (tmp_path / "seen").mkdir()
-    (tmp_path / "working.py").write_text(_WORKING.replace("* 1000", "* 4"))
-    (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "random.py").write_text(f"open({str(tmp_path / 'wrong')!r}, 'w')")
-    subprocess.run([sys.executable, tmp_path / "working.py", tmp_path / "seen"], cwd=tmp_path / "here", check=True)
+    for name in ("seen", "there", "here"):
+        (tmp_path / name).mkdir()
+    work, begun = _WORKING.replace("* 1000", "* 4").split("if __name__", 1)
+    (tmp_path / "there" / "worked.py").write_text(work)
+    (tmp_path / "there" / "working.py").write_text(f"from worked import *\nif __name__{begun}")
+    (tmp_path / "here" / "worked.py").write_text(f"open({str(tmp_path / 'wrong')!r}, 'w')")
+    command = [sys.executable, tmp_path / "there" / "working.py", tmp_path / "seen"]
+    subprocess.run(command, cwd=tmp_path / "here", check=True)
     assert os.listdir(tmp_path / "seen")
     assert not (tmp_path / "wrong").exists()
