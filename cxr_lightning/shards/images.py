@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from cxr_lightning.shards.contract import Format
+from cxr_lightning.shards.deep import deep_gray, is_deep, stretched
 from cxr_lightning.shards.markers import JpegFrame, jpeg_frame
-from cxr_lightning.shards.tables import looked_up
 
 MOST_PIXELS = 64_000_000
 """The largest image accepted, 8000 x 8000; the largest flat detectors make about 20 million pixels."""
@@ -186,10 +186,10 @@ def is_plain(image: Image.Image) -> bool:
     """Tell whether an opened image is 8-bit gray or colour as it stands: no transparency, not turned by its EXIF.
 
     Args:
-        image: An opened image; its pixels are not looked at.
+        image: An opened image, of which no pixel is decoded yet.
     """
     turned = "exif" in image.info and image.getexif().get(_ORIENTATION, 1) != 1
-    return image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
+    return image.mode in ("L", "RGB") and "transparency" not in image.info and not turned and not is_deep(image)
 
 
 def open_stored(data: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
@@ -206,7 +206,7 @@ def open_stored(data: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
     with opened(data, most_pixels) as image:
         if is_plain(image):
             return image.convert("RGB")
-        return Image.fromarray(_to_gray(ImageOps.exif_transpose(image))).convert("RGB")
+        return Image.fromarray(_upright(image, data)).convert("RGB")
 
 
 def stretch(values: NDArray[np.generic]) -> Gray:
@@ -276,8 +276,7 @@ def _load_picture(data: bytes, most_pixels: int, at_least: int | None) -> Gray:
         with opened(data, most_pixels) as image:
             if at_least is not None and image.format == "JPEG":
                 image.draft(None, (at_least, at_least))
-            image.load()
-            return _to_gray(ImageOps.exif_transpose(image))
+            return _upright(image, data)
     except ImageError:
         raise
     except Image.DecompressionBombError:
@@ -290,22 +289,27 @@ def _load_picture(data: bytes, most_pixels: int, at_least: int | None) -> Gray:
         raise ImageError(f"damaged ({type(error).__name__})") from None
 
 
+def _upright(image: Image.Image, data: bytes) -> Gray:
+    """Decodes an image that was opened, turned as its EXIF says."""
+    if not is_deep(image):
+        return _to_gray(ImageOps.exif_transpose(image))
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as low:
+        plain = Image.fromarray(stretched(*deep_gray(image, low)))
+    plain.info.update(image.info)
+    return np.asarray(ImageOps.exif_transpose(plain))
+
+
 def _to_gray(image: Image.Image) -> Gray:
     if image.mode.startswith("I") or image.mode == "F":
         # 16 bits a pixel, of which detectors fill 10 to 16: the brightest pixel, not 65535, is white.
         values = np.asarray(image)
-        return _stretched(values) if values.dtype == np.uint16 else stretch(values)
+        if values.dtype != np.uint16:
+            return stretch(values)
+        clear = image.info.get("transparency")
+        return stretched(values, None if clear is None else np.where(values == clear, 0, 0xFFFF).astype(np.uint16))
     if image.mode in ("P", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode in ("LA", "RGBA", "La", "RGBa"):
         opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(opaque, image.convert("RGBA"))
     return np.asarray(image.convert("L"))
-
-
-def _stretched(values: NDArray[np.uint16]) -> Gray:
-    """Does what `stretch` does, once for each value."""
-    low, high = int(values.min()), int(values.max())
-    table = np.zeros(1 << 16, np.uint8)
-    table[low : high + 1] = stretch(np.arange(low, high + 1))
-    return looked_up(values, table)

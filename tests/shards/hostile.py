@@ -19,6 +19,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from tests.shards.codecs import jpeg_lossless, jpeg_ls, segment
+from tests.shards.pngs import chunk, png
 from tests.shards.test_dicom import deflated, dicom
 from tests.shards.test_syntaxes import VALUES, in_syntax, of_codestream, recompressed
 
@@ -34,17 +35,6 @@ def saved(kind: str, mode: str = "L", **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(FILM).convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(
-    width: int, height: int, rows: bytes, *, depth: int = 8, colour: int = 0, more: bytes = b"", lace: int = 0
-) -> bytes:
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, lace))
-    return b"\x89PNG\r\n\x1a\n" + head + more + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
 @cache
@@ -252,8 +242,11 @@ OTHERS: dict[str, Maker] = {
     "deflate bomb": lambda: deflated_of(700),
     "deflated noise": lambda: deflated()[:300] + b"\xde\xad" * 400,
     "the largest radiograph": lambda: deflated_of(123, **wide(8000)),
+    "png of 16 bits and colours, interlaced": lambda: png(8, 8, bytes(8 * 8 * 6 + 15), depth=16, colour=2, lace=1),
+    "png of 16 bits and alpha, and little": lambda: png(8000, 8000, b"", depth=16, colour=4),
     "the largest png of 16 bits": lambda: png(8000, 8000, bytes(16001 * 8000), depth=16),
     "the largest png with alpha": lambda: png(8000, 8000, bytes(32001 * 8000), colour=6),
+    "the largest png of 16 bits and 4 channels": lambda: png(8000, 8000, bytes(64001 * 8000), depth=16, colour=6),
     "jpeg of 65,500 in dicom": lambda: of_codestream(
         uid.JPEGBaseline8Bit, sized(saved("JPEG"), b"\xff\xc0", 65500, 65500)
     ),

@@ -33,7 +33,9 @@ MOST_SECONDS = 20.0
 MEANT = {  # which are images in spite of all
     "cmyk jpeg", "rgb jpeg", "palette png", "palette png, transparent", "bilevel png", "png with alpha", "animated png",
     "interlaced png", "png of 16 bits and 4 channels", "png of 2 bits", "jpeg in jpeg's comment", "two jpegs",
+    "png of 16 bits and colours, interlaced",
     "the largest radiograph", "the largest png of 16 bits", "the largest png with alpha",
+    "the largest png of 16 bits and 4 channels",
 }  # fmt: skip
 
 

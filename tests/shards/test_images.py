@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from cxr_lightning.shards.images import ImageError, encode, fitted, load_gray, shrink
+from cxr_lightning.shards.images import ImageError, encode, fitted, is_plain, load_gray, open_stored, shrink
+from tests.shards.pngs import chunk, png
 
 pytestmark = pytest.mark.quick
 
@@ -43,6 +44,71 @@ def test_12_bits_in_a_16_bit_png_use_the_full_range():
 def test_what_is_transparent_is_black():
     image = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
     assert load_gray(saved(image)).max() == 0
+
+
+DEEP = np.linspace(1000, 3000, 40 * 50).reshape(40, 50).astype(np.uint16)
+ALPHA, COLOUR, COLOUR_ALPHA = 4, 2, 6
+"""Kinds of pixels of a PNG."""
+
+
+def of_16_bits(values_HWC: np.ndarray, colour: int, *more: bytes) -> bytes:
+    rows = b"".join(b"\0" + row.tobytes() for row in values_HWC.astype(">u2"))
+    return png(values_HWC.shape[1], values_HWC.shape[0], rows, depth=16, colour=colour, more=b"".join(more))
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(ALPHA, 1), (COLOUR, 3), (COLOUR_ALPHA, 3)])
+def test_16_bits_with_alpha_or_colours_are_as_those_of_gray(colour, channels):
+    opaque = np.full((*DEEP.shape, int(colour != COLOUR)), 65535, np.uint16)
+    data = of_16_bits(np.dstack([*[DEEP] * channels, opaque]), colour)
+    assert np.array_equal(load_gray(data), load_gray(saved(Image.fromarray(DEEP))))
+    assert (load_gray(data).min(), load_gray(data).max()) == (0, 255)
+    assert np.array_equal(np.asarray(open_stored(data))[..., 1], load_gray(data))
+    with Image.open(io.BytesIO(data)) as image:
+        assert not is_plain(image)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(ALPHA, 1), (COLOUR_ALPHA, 3)])
+def test_16_bits_that_are_transparent_are_black_and_set_no_range(colour, channels):
+    deep, alpha = DEEP.copy(), np.full(DEEP.shape, 65535, np.uint16)
+    deep[:4], alpha[:4] = 60000, 0
+    alpha[-1] = 32768
+    gray = load_gray(of_16_bits(np.dstack([*[deep] * channels, alpha]), colour))
+    whole = load_gray(saved(Image.fromarray(DEEP[4:])))
+    assert not gray[:4].any()
+    assert np.array_equal(gray[4:-1], whole[:-1])
+    assert np.abs(gray[-1] - whole[-1] / 2).max() <= 1
+    assert not load_gray(of_16_bits(np.dstack([*[deep] * channels, alpha * 0]), colour)).any()
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (COLOUR, 3)])
+def test_a_value_of_16_bits_may_be_the_transparent_one(colour, channels):
+    deep = DEEP.copy()
+    deep[:4] = 60000
+    gray = load_gray(of_16_bits(np.dstack([deep] * channels), colour, chunk(b"tRNS", b"\xea\x60" * channels)))
+    assert not gray[:4].any()
+    assert np.array_equal(gray[4:], load_gray(saved(Image.fromarray(DEEP[4:]))))
+
+
+def test_16_bits_of_colours_become_their_lightness():
+    random = np.random.default_rng(3).integers(0, 65536, (300, 900, 3), dtype=np.uint16)
+    random[0, 0], random[0, 1] = 0, 65535
+    lightness = random @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(load_gray(of_16_bits(random, COLOUR)) - lightness / 257).max() <= 1
+
+
+def test_16_bits_of_colours_are_turned_as_their_exif_says():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = of_16_bits(np.dstack([DEEP] * 3), COLOUR, chunk(b"eXIf", exif.tobytes()[6:]))
+    assert np.array_equal(load_gray(data), np.rot90(load_gray(saved(Image.fromarray(DEEP))), -1))
+
+
+def test_16_bits_of_colours_that_are_cut_off_are_an_error():
+    random = np.random.default_rng(4).integers(0, 65536, (90, 90, 4), dtype=np.uint16)
+    for colour in (COLOUR, COLOUR_ALPHA):
+        data = of_16_bits(random[..., : 3 + (colour == COLOUR_ALPHA)], colour)
+        with pytest.raises(ImageError, match="damaged or cut off"):
+            load_gray(data[: len(data) // 2])
 
 
 def test_a_uniform_image_is_no_error():
