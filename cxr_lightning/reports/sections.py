@@ -123,6 +123,15 @@ def parts_of(text: str) -> Iterator[Part]:
             yield Part(section, block[start:begin], block[begin:end], number)
 
 
+def proper_parts(text: str) -> list[Part]:
+    """Cut a report at its headings, without addenda and what was read before it was signed.
+
+    Args:
+        text: The report as it came.
+    """
+    return _concluded(_sorted(list(parts_of(text)))[0])
+
+
 def _sorted(parts: list[Part]) -> tuple[list[Part], list[list[Part]]]:
     """Divide parts into the report proper and its addenda; what was read before the report was signed is in neither."""
     grouped = [list(block) for _, block in groupby(parts, attrgetter("block"))]
