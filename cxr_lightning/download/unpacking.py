@@ -61,7 +61,7 @@ def unpack(
     right = {name for name, member in known.items() if _stands(out, member, verify=verify)}
     if known and len(right) == len(known):
         return 0
-    # Nothing was noted: of a run that was killed, what stands there came whole.
+    # Where nothing was noted a run was killed, and what stands there came whole.
     keep = (lambda member: member.name in right) if before else (lambda member: not verify and _stands(out, member))
     there: dict[str, _Member] = {}
     try:
@@ -89,12 +89,14 @@ def unpack(
 
 
 def _read(done: Path) -> tuple[str, dict[str, _Member]]:
-    """Returns the checksum of the archive that was unpacked, and its files; of an older version's note nothing."""
+    """Returns the checksum of the archive that was unpacked, and its files; of an older version's note no files."""
+    if not done.exists():
+        return "", {}
     rows = durable.json_lines(done)
     try:
         return str(rows[0]["archive"]), {row["name"]: _Member(**row) for row in rows[1:]}
     except (IndexError, KeyError, TypeError):
-        return "", {}
+        return "another", {}
 
 
 def _stands(out: Path, member: _Member, *, verify: bool = False) -> bool:
