@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import unicodedata
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ def hashed(name: str, purpose: str, secret: str = DEFAULT_KEY) -> str:
     key = secret.encode()
     if not 0 < len(key) <= 64:
         raise ValueError(f"--patient_key has {len(key)} bytes; it must have 1 to 64")
+    if not name.isascii():  # one name, whether its letters bear their accents or are followed by them
+        name = unicodedata.normalize("NFC", name)
     return hashlib.blake2b(name.encode(), digest_size=12, key=key, person=purpose.encode()[:16]).hexdigest()
 
 

@@ -71,13 +71,12 @@ def join(
         OSError: The folder cannot be written.
     """
     drop = duplicates == "leave_out"
-    again = find_twins(made, tars, drop=drop)
-    twins = tuple(_twin(plan, shard.numbers[place], duplicates) for shard, rows in zip(made, again, strict=True)
-                  for place in np.flatnonzero(rows).tolist())  # fmt: skip
+    found = find_twins(made, tars, drop=drop)
+    twins = tuple(_twin(plan, number, first, duplicates) for number, first in found.first.items())
     settled(twins)
     shards: list[ShardRows] = []
     numbers: Counter[Split] = Counter()
-    for each, rows in zip(made, again, strict=True):
+    for each, rows in zip(made, found.marks, strict=True):
         ((split, kept),) = each.shard.rows.items()
         dropped = rows if drop else np.zeros_like(rows)
         if len(kept) == dropped.sum():
@@ -88,10 +87,10 @@ def join(
     return Joined(write_index(folder, shards, image), twins)
 
 
-def _twin(plan: Plan, number: int, duplicates: Duplicates) -> Flaw:
-    (job,) = plan.jobs(number, number + 1)
+def _twin(plan: Plan, number: int, first: int, duplicates: Duplicates) -> Flaw:
+    (job,), (other,) = plan.jobs(number, number + 1), plan.jobs(first, first + 1)
     left = "it is left out" if duplicates == "leave_out" else "it is kept, as asked"
-    return Flaw(job.where, "same film twice", f"another study has a film of the same pixels; {left}", bad=False)
+    return Flaw(job.where, "same film twice", f"{other.where} has a film of the same pixels; {left}", bad=False)
 
 
 def _as_made(tars: Path, target: Path, made: Made) -> ShardRows:

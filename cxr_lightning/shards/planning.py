@@ -26,7 +26,7 @@ from cxr_lightning.shards.preparation import chosen_views, said_of
 from cxr_lightning.shards.splits import Fractions, Prescribed, assign_splits
 from cxr_lightning.shards.spool import create, line_of, read_at
 from cxr_lightning.shards.written import Written
-from cxr_lightning.study import SPLITS, Split
+from cxr_lightning.study import SPLITS, Split, View
 
 _COUNTED = 2000
 """Studies in which findings are counted: a few seconds, and enough for all but the rarest."""
@@ -150,7 +150,7 @@ class _Spooling:
             self.taken.append(study.taken)
             self.sources.add(study.source)
             self.unseen += not study.views
-            self.unused += len(study.views) - len(chosen_views(study.views, "jpg"))
+            self.unused += _not_stored(study.views)
             offset += file.write(line_of(item))
             self._told(len(self.keys))
             yield Prescribed(patient, study.split, item.where)
@@ -160,6 +160,12 @@ class _Spooling:
         """Says where the source has a study."""
         with spooled.open("rb") as file:
             return read_at(file, offset).where
+
+
+def _not_stored(views: tuple[View, ...]) -> int:
+    """Counts views beyond those that a sample stores; the header of a DICOM file may yet say that one is a lateral."""
+    open_to = any(view.position == "unknown" and view.path.suffix.lower() not in (".png", ".jpg") for view in views)
+    return max(0, len(views) - 2) if open_to else len(views) - len(chosen_views(views, "jpg"))
 
 
 def _ordered(spooled: _Spooling, splits: dict[str, Split], *, priors: bool) -> tuple[NDArray[np.void], list[int]]:

@@ -7,7 +7,8 @@ last bit are decoded, which in an archive is hardly one that is no twin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,21 @@ Marks = NDArray[np.bool_]
 """(N) of a shard's samples."""
 
 
-def find_twins(made: Sequence[Made], tars: Path, *, drop: bool) -> list[Marks]:
-    """Marks in each shard the samples with a film that an earlier sample has, of those that are kept.
+@dataclass(frozen=True, slots=True)
+class Twins:
+    """Samples with a film that an earlier sample has, of those that are kept.
+
+    Attributes:
+        marks: In each shard, which they are.
+        first: The number of each in the plan, and that of the study that has its film first.
+    """
+
+    marks: tuple[Marks, ...]
+    first: Mapping[int, int]
+
+
+def find_twins(made: Sequence[Made], tars: Path, *, drop: bool) -> Twins:
+    """Finds films that stand twice.
 
     Args:
         made: All shards, in order.
@@ -34,18 +48,20 @@ def find_twins(made: Sequence[Made], tars: Path, *, drop: bool) -> list[Marks]:
     Raises:
         ShardError: A tar cannot be read.
     """
-    seen: set[str] = set()
-    found = []
+    seen: dict[str, int] = {}
+    found, first = [], dict[int, int]()
     decoded = _decoded(made, tars)
     for number, each in enumerate(made):
         again = np.zeros(len(each.films), dtype=np.bool_)
         for place, films in enumerate(each.films):
             known = {*films, *decoded.get((number, place), ())}
-            again[place] = not seen.isdisjoint(known)
-            if not (drop and again[place]):
-                seen |= known
+            if same := [seen[film] for film in known if film in seen]:
+                again[place], first[each.numbers[place]] = True, min(same)
+            if not (drop and same):
+                for film in known:
+                    seen.setdefault(film, each.numbers[place])
         found.append(again)
-    return found
+    return Twins(tuple(found), first)
 
 
 def _decoded(made: Sequence[Made], tars: Path) -> dict[tuple[int, int], tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,14 +31,15 @@ def near_twin(film: np.ndarray) -> np.ndarray:
     raise AssertionError("no such film found")
 
 
-def test_what_decodes_to_the_same_pixels_is_one_film(tmp_path, capfd):
+def test_what_decodes_to_the_same_pixels_is_one_film(tmp_path):
     film = np.asarray(picture(3).convert("L").point(lambda level: min(255, 3 * level)))  # white, as burnt-in letters
     write_table(tmp_path / "in", [row(number, patient_id=f"p{number}") for number in range(12)])
     Image.fromarray(film).save(tmp_path / "in" / "images" / "002.png")
     Image.fromarray(near_twin(film)).save(tmp_path / "in" / "images" / "008.png")
     pack("table", tmp_path / "in", out=tmp_path / "out", samples_per_shard=5)
-    told = " ".join(capfd.readouterr().err.split())
-    assert "same film twice" in told
+    left = [json.loads(line) for line in (tmp_path / "out.skipped.jsonl").read_text().splitlines()]
+    assert [each["kind"] for each in left] == ["same film twice"]
+    assert {left[0]["where"], left[0]["reason"].split(" has ")[0]} == {"studies.jsonl:3", "studies.jsonl:9"}
     assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 11
     pack("table", tmp_path / "in", out=tmp_path / "kept", samples_per_shard=5, duplicates="keep")
     assert sum(counts["samples"] for counts in read_index(tmp_path / "kept").counts.values()) == 12
