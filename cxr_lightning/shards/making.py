@@ -80,6 +80,7 @@ def make_shards(
             flaws=tuple(seen.flaws),
             identifiers=seen.identifiers,
             by_rule=seen.by_rule,
+            unknown=seen.unknown,
             inputs=inputs[shard],
         )
         workshop.keep(made[shard])
@@ -98,7 +99,7 @@ class _Collected:
         self._counted, self._told = counted, told
         self.numbers: list[int] = []
         self.films: list[tuple[str, ...]] = []
-        self.by_rule = 0
+        self.by_rule = self.unknown = 0
         self.flaws: list[Flaw] = []
         self.identifiers: Counter[str] = Counter()
 
@@ -113,6 +114,7 @@ class _Collected:
                 self.numbers.append(item.number)
                 self.films.append(item.films)
                 self.by_rule += item.by_rule
+                self.unknown += item.unknown
                 self.identifiers.update(item.identifiers)
                 yield item
             self._told(len(items))

@@ -34,7 +34,7 @@ from cxr_lightning.shards.planning import write_plan
 from cxr_lightning.shards.preparation import Dialogues, Named, Recipe
 from cxr_lightning.shards.publishing import Asked
 from cxr_lightning.shards.splits import Fractions
-from cxr_lightning.shards.telling import course, tell_flaws, tell_identifiers, tell_index, tell_key
+from cxr_lightning.shards.telling import course, tell_flaws, tell_identifiers, tell_index, tell_key, tell_views
 from cxr_lightning.shards.workshop import Made, Workshop
 
 __all__ = ["TooManyFlaws", "pack"]
@@ -269,6 +269,7 @@ def _tell_more(console: Console, plan: Plan, made: Sequence[Made], index: IndexR
         console.print(
             f"{plan.unused} further images of these studies are not stored: a sample has one image and one lateral."
         )
+    tell_views(console, sum(each.unknown for each in made), samples)
     if plan.summarised:
         by_rule = sum(each.by_rule for each in made)
         console.print(f"{samples - by_rule} of {samples} summaries are from --summaries; rules wrote the others.")

@@ -159,6 +159,7 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
         films=films.digests,
         identifiers=named,
         by_rule=not job.study.summary,
+        unknown=any(view["position"] == "unknown" for view in films.views[:1]),
     )
 
 

@@ -154,6 +154,23 @@ def tell_key(console: Console) -> None:
     )
 
 
+def tell_views(console: Console, unknown: int, samples: int) -> None:
+    """Warns of primary images that may be lateral films.
+
+    Args:
+        console: Where.
+        unknown: Of how many of them nobody says how they were taken.
+        samples: How many samples there are.
+    """
+    if not unknown:
+        return
+    console.print(
+        f"The view of {unknown} of {samples} primary images is unknown: some may be lateral films, and prompts do not "
+        "say which. Open-i's views stand in indiana_projections.csv (docs/sources.md), a table's in --columns.view",
+        style="yellow",
+    )
+
+
 def tell_identifiers(console: Console, identifiers: Counter[str], samples: int) -> None:
     """Warns of words in the texts that may name someone; which words, `cxr inspect` does not print either.
 

@@ -42,6 +42,7 @@ class Made:
         flaws: What was left out of it.
         identifiers: How many samples hold each kind of word that may name someone.
         by_rule: How many samples' summaries rules wrote.
+        unknown: Of how many samples' primary images nobody says how they were taken.
         inputs: What it was made from.
     """
 
@@ -51,6 +52,7 @@ class Made:
     flaws: tuple[Flaw, ...]
     identifiers: Counter[str]
     by_rule: int
+    unknown: int
     inputs: Inputs
 
 
@@ -197,6 +199,7 @@ class Workshop:
             "flaws": [asdict(flaw) for flaw in made.flaws],
             "identifiers": made.identifiers,
             "by_rule": made.by_rule,
+            "unknown": made.unknown,
             "inputs": made.inputs,
         }
         write_bytes(stem.with_suffix(".json"), json.dumps(table).encode())
@@ -228,6 +231,7 @@ class Workshop:
             flaws=tuple(Flaw(**flaw) for flaw in table["flaws"]),
             identifiers=Counter(table["identifiers"]),
             by_rule=table["by_rule"],
+            unknown=table.get("unknown", 0),
             inputs=inputs,
         )
 

@@ -38,6 +38,7 @@ class Packed:
         films: Digests of its images, the primary one first.
         identifiers: Kinds of words in its text that may name someone.
         by_rule: Whether rules wrote its summary.
+        unknown: Whether nobody says of its primary image how it was taken.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Packed:
     films: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     by_rule: bool = True
+    unknown: bool = False
 
 
 def write_shard(path: Path, split: Split, samples: Iterable[Packed]) -> ShardRows:

@@ -262,6 +262,22 @@ def test_images_beyond_the_first_and_the_lateral_are_counted(tmp_path, capfd):
     assert [view["member"] for view in samples_of(tmp_path / "out")[0]["views"]] == ["jpg", "lateral.jpg"]
 
 
+def test_primary_images_of_unknown_view_are_counted_also_when_they_were_made_before(tmp_path, capfd):
+    rows = [row(number, view="" if number < 5 else "PA") for number in range(12)]
+    rows[11] |= {"view": "LL"}  # known, if no frontal film
+    table = write_table(tmp_path / "in", rows)
+    pack("table", table, out=tmp_path / "out", samples_per_shard=4, part="0/2")
+    pack("table", table, out=tmp_path / "out", samples_per_shard=4, part="1/2")
+    told = " ".join(capfd.readouterr().err.split())
+    assert "The view of 5 of 12 primary images is unknown" in told
+    assert "indiana_projections.csv" in told
+
+
+def test_where_all_views_are_known_nothing_is_said_of_them(tmp_path, capfd):
+    pack("table", table_of(tmp_path / "in"), out=tmp_path / "out")
+    assert "unknown" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
