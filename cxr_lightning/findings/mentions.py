@@ -74,6 +74,18 @@ def find_mentions(text: str) -> Iterator[Mention]:
             yield from _read_long(sentence)
 
 
+def find_spans(words: str) -> list[tuple[str, int, int]]:
+    """Finds the words by which a sentence names findings, whatever it says of them.
+
+    Args:
+        words: A sentence in lower case, hyphens as spaces.
+
+    Returns:
+        Rows of the catalogue, each with where its words begin and end.
+    """
+    return [(match.lastgroup or "", match.start(), match.end()) for match in _WORDS.finditer(words)]
+
+
 def _read_long(sentence: str) -> Iterator[Mention]:
     """Reads a sentence in pieces; what governs the end of one ("no") governs the list that goes on in the next."""
     cue, at = "", 0

@@ -15,8 +15,8 @@ from cxr_lightning.reports.conversations.topics import TOPICS
 pytestmark = pytest.mark.quick
 
 SINGULAR = (
-    "a ", "an ", "at least one ", "fluid ", "air ", "too much ", "more air ", "wear ", "material ", "medical material ",
-    "scar tissue ",
+    "a ", "an ", "at least one ", "fluid ", "air ", "too much ", "more air ", "less air ", "wear ", "material ",
+    "medical material ", "scar tissue ",
 )  # fmt: skip
 
 
@@ -61,10 +61,32 @@ def test_what_is_there_is_told_in_its_own_words(text: str, words: str, never: st
         "The effusion has been drained.",
         "The cardiomediastinal silhouette is enlarged.",
         "Left pleural effusion and Bochdalek hernia.",
+        "Complete white-out of the right hemithorax. Dobbhoff tube below the diaphragm.",
+        "Hyperlucent left hemithorax with deep sulcus.",
+        "Hyperinflated left lung.",
+        "Left pleural effusion. Honeycombing at the bases.",
+        "Left pleural effusion with a bulky right hilum.",
+        "Left pleural effusion and enlarged hila.",
+        "Cardiomegaly. Recommend CT for the left hilum.",
     ],
 )
 def test_what_has_no_phrase_of_ours_is_not_told_in_part(text: str) -> None:
     assert told(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "told_of_it"),
+    [
+        ("Small left pleural effusion.", True),
+        ("Small left pleural effusion is again seen, now smaller than before.", True),
+        ("Small left pleural effusion. The heart is normal.", True),
+        ("Small left pleural effusion. A bulky right hilum persists.", False),
+        ("Small left pleural effusion. Large right tension pneumothorax.", False),
+    ],
+)
+def test_what_cleaning_took_out_is_not_kept_back(written: str, told_of_it: bool) -> None:
+    cleaned = "Small left pleural effusion."
+    assert bool(explain(read(Said(cleaned, cleaned, written=written)), "key")) is told_of_it
 
 
 def test_no_main_artery_of_another_vessel() -> None:

@@ -16,6 +16,8 @@ from cxr_lightning.findings.observations import NO_FINDING, observe
 from cxr_lightning.reports.cleaning import clean
 from cxr_lightning.reports.conversations import Asked, Said, ask_all
 from cxr_lightning.reports.conversations.frequencies import OPENI, shares_among
+from cxr_lightning.reports.conversations.presence import NORMAL_ANSWERS
+from cxr_lightning.reports.conversations.reading import read
 from cxr_lightning.reports.conversations.shown import indication_of
 from cxr_lightning.reports.summarize import summarize
 from cxr_lightning.study import Report
@@ -43,7 +45,7 @@ def studies(archive: Path) -> dict[str, Said]:
             name = next(tree.iter("uId")).get("id", "")
             said = Said(
                 summarize(report), clean(report.findings), clean(report.impression), indication=report.indication,
-                source="openi", position="frontal",
+                source="openi", position="frontal", written=f"{report.findings}\n{report.impression}",
             )  # fmt: skip
             if said.summary:
                 found[name] = said
@@ -56,13 +58,24 @@ def real() -> dict[str, Said]:
 
 
 @pytest.fixture(scope="module")
+def coded() -> dict[str, list[str]]:
+    """What Open-i's coders wrote, by the study's name."""
+    found: dict[str, list[str]] = {}
+    with tarfile.open(ARCHIVE) as tar:
+        for file in filter(None, map(tar.extractfile, tar)):
+            tree = ElementTree.parse(file)
+            found[next(tree.iter("uId")).get("id", "")] = [each.text or "" for each in tree.iter("major")]
+    return found
+
+
+@pytest.fixture(scope="module")
 def asked(real: dict[str, Said]) -> dict[str, list[Asked]]:
     return {name: ask_all(said, name) for name, said in real.items()}
 
 
 def contradictions(said: Said, answer: str) -> list[str]:
-    """Lists what an answer says of the chest and its report does not, or says otherwise."""
-    text = f"{said.findings} {said.impression}".strip() or said.summary
+    """Lists what an answer says of the chest and its report as written does not, or says otherwise."""
+    text = said.written
     report, claimed = observe(text).readings, observe(answer).readings
     wrong = [f"place {label}" for label in find(answer) - find(text)]
     for name, reading in claimed.items():
@@ -77,7 +90,7 @@ def contradictions(said: Said, answer: str) -> list[str]:
 
 
 def test_what_the_check_is_for_it_finds() -> None:
-    said = Said("No effusion.", "Small left pneumothorax. No effusion.")
+    said = Said("No effusion.", "No effusion.", written="A small left pneumothorax persists. No effusion.")
     assert contradictions(said, "Yes, there is a pleural effusion.")
     assert contradictions(said, "There is no pneumothorax.")
     assert contradictions(said, "There is a right pneumothorax.")
@@ -91,8 +104,20 @@ def test_no_answer_says_what_its_report_does_not(real: dict[str, Said], asked: d
     assert len(answers) > 8000
     assert sum(each.kind not in WHOLE for _, each in answers) > 5000
     assert not ours
-    # A radiologist's findings and impression can disagree; either is quoted as it stands.
+    # A radiologist's findings and impression can disagree, and cleaning shortens; either is quoted as it stands.
     assert len(wrong) / len(answers) < 0.003
+
+
+def test_a_normal_film_has_nothing_as_written_and_people_call_it_so(
+    real: dict[str, Said], coded: dict[str, list[str]], asked: dict[str, list[Asked]]
+) -> None:
+    normal = [name for name, said in real.items() if read(said).abnormal is False]
+    assert not [name for name in normal if observe(real[name].written).stated - {NO_FINDING}]
+    assert len(normal) > 600
+    assert sum(coded[name] == ["normal"] for name in normal) / len(normal) > 0.97
+    told = {name for name, all_of_it in asked.items() for each in all_of_it if each.answer in NORMAL_ANSWERS}
+    assert told
+    assert told <= set(normal)
 
 
 def test_a_word_agrees_with_the_labeler(real: dict[str, Said], asked: dict[str, list[Asked]]) -> None:

@@ -18,7 +18,8 @@ from cxr_lightning.reports.conversations.presence import worded
 from cxr_lightning.reports.conversations.reading import Line, Reading
 from cxr_lightning.reports.conversations.said import Context, Said
 from cxr_lightning.reports.conversations.shown import carried
-from cxr_lightning.reports.conversations.topics import TOPICS, Topic, bare
+from cxr_lightning.reports.conversations.sound import is_known_normal
+from cxr_lightning.reports.conversations.topics import DEVICE_ROWS, TOPICS, Topic, bare
 from cxr_lightning.reports.conversations.turns import Asked
 from cxr_lightning.reports.conversations.wordings import (
     DEGREE,
@@ -41,6 +42,9 @@ _MEASURE = re.compile(r"\b\d+(?:\.\d+)?(?: ?x ?\d+(?:\.\d+)?)* ?-?(?:mm|cm|milli
 _MOST_LINES = 3
 _WORD = re.compile(r"[a-z]+")
 _LARGE = re.compile(r"\blarge\b", re.IGNORECASE)
+_ONE_MORE = re.compile(
+    r"\b(?:second|third|another|additional|other|further|multiple|several|numerous)\b", re.IGNORECASE
+)
 _AP = re.compile(r"\bap\b|\bantero-?posterior\b|\bportable\b", re.IGNORECASE)
 _PA = re.compile(r"\bpa\b|\bpostero-?anterior\b", re.IGNORECASE)
 
@@ -153,7 +157,7 @@ def devices(reading: Reading, key: str) -> list[Asked]:
         key: The study's key.
     """
     lines = reading.devices
-    if not lines or len(lines) > _MOST_LINES:
+    if not lines or len(lines) > _MOST_LINES or reading.drops(DEVICE_ROWS):
         return []
     return [Asked("devices", choose(DEVICES, key, "devices"), " ".join(lines), "devices", True)]
 
@@ -172,7 +176,9 @@ def regions(reading: Reading, key: str) -> list[Asked]:
         region = REGIONS[part]
         lines = [line for line in reading.lines if _is_of(line, region)]
         apart = 0 < len(lines) <= _MOST_LINES and len(lines) < len(reading.lines)
-        if apart and all(map(reading.may_quote, lines)):
+        # What cleaning took out of the report belongs to the answer as well, and cannot be quoted.
+        whole = not any(_is_of(line, region) and not is_known_normal(line.text) for line in reading.dropped)
+        if apart and whole and all(map(reading.may_quote, lines)):
             question = choose(REGION, key, "region", part).format(are=region.verb, part=part)
             return [Asked("region", question, " ".join(line.text for line in lines), part)]
     return []
@@ -239,13 +245,15 @@ def place_words(places: frozenset[Place]) -> str:
 
 
 def _is_of(line: Line, region: Region) -> bool:
+    if any(line.speaks(DEVICE_ROWS, Certainty.PRESENT)):  # "the line is kinked at the clavicle" is not of the bones
+        return any(each.finding in region.rows for each in line.mentions)
     return any(each.finding in region.rows for each in line.mentions) or region.words.search(line.text) is not None
 
 
 def _place(reading: Reading, topic: Topic, key: str, wordings: Sequence[str]) -> list[Asked]:
-    if not topic.placed:
-        return []
     lines = reading.stating(topic)
+    if not topic.placed or reading.drops(topic.rows) or _one_is_unplaced(lines, topic):
+        return []
     places = frozenset(
         place for line in lines for each in line.speaks(topic.rows, Certainty.PRESENT) for place in each.places
     )
@@ -266,6 +274,15 @@ def _place(reading: Reading, topic: Topic, key: str, wordings: Sequence[str]) ->
     return [Asked("place", worded(choose(wordings, key, "place", topic.name), noun), answer, topic.name, True)]
 
 
+def _one_is_unplaced(lines: Sequence[Line], topic: Topic) -> bool:
+    """Tell whether one more of them is somewhere that is not said: "There is a second nodule"."""
+    return any(
+        not each.places and _ONE_MORE.search(line.text)
+        for line in lines
+        for each in line.speaks(topic.rows, Certainty.PRESENT)
+    )
+
+
 def _places_all(lines: Sequence[Line], quoted: str, topic: Topic, places: frozenset[Place]) -> bool:
     """Tell whether a quoted sentence names every side that there is to name."""
     own = (each for line in lines if line.text == quoted for each in line.speaks(topic.rows, Certainty.PRESENT))
@@ -273,6 +290,8 @@ def _places_all(lines: Sequence[Line], quoted: str, topic: Topic, places: frozen
 
 
 def _size(reading: Reading, topic: Topic, key: str, wordings: Sequence[str]) -> list[Asked]:
+    if reading.drops(topic.rows):
+        return []
     lines = reading.stating(topic)
     own = [(each, line) for line in lines for each in line.speaks(topic.rows, Certainty.PRESENT)]
     if topic.name == "enlarged heart":  # "the heart is large" says that it is enlarged, not how much

@@ -7,12 +7,14 @@ that the patient finds it in the report again, and so that the labeler can read 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from cxr_lightning.findings.certainty import Certainty, certainty
-from cxr_lightning.findings.mentions import Mention
+from cxr_lightning.findings.mentions import Mention, find_spans
 from cxr_lightning.reports.conversations.details import place_words
-from cxr_lightning.reports.conversations.normality import LAY, beyond, is_unusual
+from cxr_lightning.reports.conversations.normality import LAY, beyond, spans_beyond
 from cxr_lightning.reports.conversations.reading import Line, Reading, is_of_a_device
+from cxr_lightning.reports.conversations.sound import is_known_normal, plain, unknown_words
 from cxr_lightning.reports.conversations.topics import TOPICS
 from cxr_lightning.reports.conversations.turns import Asked
 from cxr_lightning.reports.conversations.wordings import EXPLAIN
@@ -72,6 +74,26 @@ _NO_PHRASE = re.compile(
     r"|aneurysm\w*|free air|pneumoperitoneum|pneumomediastinum)|(?<!hiatal )(?<!hiatus )\bhernia\w*",
     re.IGNORECASE,
 )
+_BESIDE = frozenset(
+    """calcified port line lines wire wires lead leads tip tips patchy streaky linear hazy platelike plate like band
+    bandlike subsegmental segmental discoid focal multifocal confluent diffuse scattered ill defined discrete
+    ground glass tiny trace minimal minimally minor small mild mildly slight slightly subtle faint moderate
+    moderately medium large severe severely marked markedly massive extensive to bilateral bibasilar basilar
+    basal biapical apical retrocardiac perihilar lingula lingular posterolateral lateral posterior anterior
+    hemithorax overlying underlying adjacent associated layering related old healed healing remote chronic acute
+    new stable unchanged prior previous persistent residual recurrent increased increasing decreased decreasing
+    improved worsening may might could represent represents reflect reflects likely probably probable possible
+    possibly suggesting suggestive consistent compatible versus cannot be excluded suspicious concerning concern
+    questionable question suspected borderline if but than more some multiple few several second third fourth
+    fifth sixth seventh eighth ninth tenth place ends end terminates projects projecting projected svc superior
+    inferior vena cava cavoatrial junction atrium ventricle carina above below distal proximal expected location
+    endotracheal et nasogastric ng enteric feeding dobbhoff jugular subclavian internal ij venous central dual
+    chamber single chest valve stomach mm cm millimeter millimeters centimeter centimeters measuring measures
+    approximately about x region regions representing greater area midlung medial posteriorly anteriorly amount
+    component developing""".split()  # noqa: SIM905
+)
+"""Words that say of a finding how much, how sure, since when and where: our phrases tell it all the same."""
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:mm|cm)?")
 _MOST = 4
 _NAMED_DEVICES = frozenset(("line", "pacemaker"))
 # Of a word that would frighten without its "old": "old healed rib fracture".
@@ -102,6 +124,8 @@ def explain(reading: Reading, key: str) -> list[Asked]:
 def _found(reading: Reading) -> list[str] | None:
     """Say what is there and what is in doubt; None where there is what we do not tell, or too much of it."""
     unsettled = _unsettled(reading)
+    if not all(is_known_normal(line.text) for line in reading.dropped):
+        return None
     stated: dict[str, frozenset[str]] = {}
     doubted: dict[str, None] = {}
     for line in reading.lines:
@@ -133,7 +157,18 @@ def _reached(line: Line, told: list[Mention], unsettled: frozenset[str]) -> bool
         return False
     if any(each.finding in unsettled and each.certainty is Certainty.PRESENT for each in told):
         return False
-    return bool(told) or bool(beyond(line.text)) or not is_unusual(line.text)
+    return is_known_normal(line.text) or (bool(told or beyond(line.text)) and not _leaves_out(line.text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _leaves_out(sentence: str) -> bool:
+    """Tell whether a sentence of which we tell something holds a word that neither stands for that nor is normal."""
+    words = plain(sentence)
+    found = [*spans_beyond(sentence), *(each for each in find_spans(words) if each[0] in PLAIN)]
+    return any(
+        not any(begin <= start and end <= stop for _, begin, stop in found) and not _NUMBER.fullmatch(words[start:end])
+        for start, end in unknown_words(words, _BESIDE)
+    )
 
 
 def _says_more(line: Line) -> bool:

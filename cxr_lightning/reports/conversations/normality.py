@@ -1,6 +1,6 @@
-"""What no labeler's vocabulary holds, and a radiologist names all the same: with it, a chest is not called normal.
+"""What no labeler's vocabulary holds, and a radiologist names all the same, in words that a patient understands.
 
-Enters a sentence; leaves what it states of such things, each with the words that a patient understands.
+Enters a sentence; leaves what it states of such things. And a whole text: whether it sums the film up as normal.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 
 from cxr_lightning.findings.certainty import Certainty, certainty
+from cxr_lightning.reports.conversations.sound import plain
 
 _BETWEEN = r"(?:(?!(?:and|or|with|no|normal|granuloma\w*|nodes?|valv\w+|coronary|carotid|splenic)\b)\w+ ){0,5}"
 """Words of one clause, none of which begins another thing."""
@@ -35,8 +36,14 @@ LAY: dict[str, tuple[str, str]] = {
     ),
     "hyperinflation": (
         r"hyperinflat\w+|hyperexpan\w+|hyperaerat\w+|flatten\w* (?:of )?(?:the )?(?:hemi)?diaphragms?"
-        r"|(?:hemi)?diaphragms? (?:are|is) flattened|hyperlucen\w+",
+        r"|(?:hemi)?diaphragms? (?:are|is) flattened",
         "more air in the lungs than usual (hyperinflation)",
+    ),
+    "low volumes": (
+        r"(?:low|decreased|reduced|small) (?:lung )?volumes?"
+        r"|(?:lung )?volumes? (?:are|is|remain) (?:low|decreased|reduced|small)"
+        r"|hypoinflat\w+|hypoventilat\w+",
+        "less air in the lungs than usual (low lung volumes)",
     ),
     "emphysema": (
         r"(?<!subcutaneous )emphysem\w+|bullous|bullae?",
@@ -61,22 +68,6 @@ LAY: dict[str, tuple[str, str]] = {
 }
 """What a patient may be told of, with the ways in which it is said."""
 
-_OTHER = (
-    r"elevat\w+|eventration|deformit(?:y|ies)|blunt(?:ed|ing)|thicken\w+|low lung volumes?|hypoinflat\w+"
-    r"|hypoventilat\w+|prominen\w+|calcifi\w+|calcific|cyst\w*|bronchiectas\w+|lymphadenopathy|adenopathy"
-    r"|osteopeni\w+|osteoporo\w+|demineraliz\w+|compress\w+|wedg\w+|sclero\w+|lytic|dislocat\w+|widening|widened"
-    r"|foreign bod(?:y|ies)|shift\w*|deviat\w+|pleural|crowd\w+|coarse\w*|increased|decreased|abnormal\w*"
-    r"|density|densities|markings|asymmetr\w+|subcutaneous emphysema|pneumomediastinum|pneumoperitoneum|free air"
-    r"|bronchitis|bronchial|peribronchial|cuffing|reactive airways?|viral|atypical|sequela\w*|chronic|old|healed"
-    r"|residual|nipple|fat pad|gynecomastia|situs|dextrocardia|azygos|enlarge\w+|borderline|obscur\w+|suboptimal"
-    r"|limited|rotat\w+|artifact\w*|bowel|gas|anomal\w+|congenital|variant|cervical rib|degraded|fusion|cannot"
-    r"|recommend\w*|follow ?up|ct|correlat\w+|suggest\w*|consider\w*|possib\w+|may|could|might|question\w*|mild\w*"
-    r"|minimal\w*|slight\w*|small|tiny|few|subtle|moderate\w*|streaky|linear|haz[ey]\w*|scattered|interval|device|senescent|changes?|bullets?"
-    r"|hernia\w*|atherosclero\w+|coronary|tortuous|tortuosity|ectatic|ectasia|unfold\w+|uncoil\w+|fractured?|broken"
-    r"|metallic|amputat\w+|implants?|shrapnel|coils?|buttons?"
-)
-# Words that point to something else, which cleaning may have taken out: "the lungs are otherwise clear".
-_ELSEWHERE = re.compile(r"\b(?:otherwise|other than|aside|apart|besides|except|non ?calcified|new|unchanged|stable)\b")
 _OVERALL = re.compile(
     r"\bno (?:\w+ ){0,4}(?:acute|active|significant|evidence of)\b[^.]{0,60}\b(?:disease|process|abnormalit\w+"
     r"|findings?|patholog\w+)|\b(?:normal|negative|unremarkable) (?:\w+ ){0,3}(?:chest|stud\w+|exam\w*|film"
@@ -86,11 +77,9 @@ _OVERALL = re.compile(
 )
 _WORDS = {name: re.compile(rf"\b(?:{words})\b") for name, (words, _) in LAY.items()}
 _ANY = re.compile("|".join(f"(?:{words})" for words, _ in LAY.values()))
-_UNUSUAL = re.compile(rf"\b(?:{_OTHER})\b")
-
-
-def _plain(sentence: str) -> str:
-    return " ".join(sentence.lower().replace("-", " ").split())
+_BOTH_LUNGS = ("hyperinflation", "low volumes")
+# A lung that is larger or darker than the other one is another thing than too much air in both.
+_ONE_SIDED = re.compile(r"\b(?:left|right|unilateral|hemithorax)\b")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -103,28 +92,29 @@ def beyond(sentence: str) -> tuple[str, ...]:
     Returns:
         Keys of `LAY`.
     """
-    words = _plain(sentence)
-    if not _ANY.search(words):
-        return ()
-    return tuple(
-        name
-        for name, pattern in _WORDS.items()
-        if any(certainty(words, match.start(), match.end()) is Certainty.PRESENT for match in pattern.finditer(words))
-    )
+    return tuple(dict.fromkeys(name for name, _, _ in spans_beyond(sentence)))
 
 
 @lru_cache(maxsize=1 << 14)
-def is_unusual(sentence: str) -> bool:
-    """Tell whether a sentence says anything that need not be said of a normal chest.
+def spans_beyond(sentence: str) -> tuple[tuple[str, int, int], ...]:
+    """Find what a sentence states beyond the labeler's vocabulary.
 
     Args:
         sentence: One sentence.
+
+    Returns:
+        Keys of `LAY`, each with its begin and end in the sentence as `plain` writes it.
     """
-    words = _plain(sentence)
-    if _ELSEWHERE.search(words):
-        return True
-    found = (*_UNUSUAL.finditer(words), *_ANY.finditer(words))
-    return any(certainty(words, match.start(), match.end()) is not Certainty.ABSENT for match in found)
+    words = plain(sentence)
+    if not _ANY.search(words):
+        return ()
+    return tuple(
+        (name, match.start(), match.end())
+        for name, pattern in _WORDS.items()
+        if name not in _BOTH_LUNGS or not _ONE_SIDED.search(words)
+        for match in pattern.finditer(words)
+        if certainty(words, match.start(), match.end()) is Certainty.PRESENT
+    )
 
 
 def sums_up(text: str) -> bool:

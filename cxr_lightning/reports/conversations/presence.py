@@ -14,12 +14,13 @@ _A_STUDY = 1.2
 _TERSE_SHARE = 0.25
 _QUOTING_SHARE = 0.35
 _NORMALITY_RATE = 0.6
-_NORMAL = (
+NORMAL_ANSWERS = (
     "It is normal.",
     "This is a normal chest X-ray.",
     "The chest radiograph is normal.",
     "Nothing abnormal is seen.",
 )
+"""How a film is called normal."""
 _ABNORMAL = ("It is abnormal.", "The chest X-ray is abnormal.", "The chest radiograph is not normal.")
 
 
@@ -96,7 +97,7 @@ def ask_normality(reading: Reading, shares: Shares, key: str) -> list[Asked]:
     abnormal = reading.abnormal
     if abnormal is None or not kept("abnormal", holds=abnormal, shares=shares, key=key, rate=_NORMALITY_RATE):
         return []
-    answer = choose(_ABNORMAL if abnormal else _NORMAL, key, "normality answer")
+    answer = choose(_ABNORMAL if abnormal else NORMAL_ANSWERS, key, "normality answer")
     stated = [quoted for topic in TOPICS if reading.settles(topic) and (quoted := reading.evidence(topic, holds=True))]
     if abnormal and stated:
         answer += f" {choose(stated, key, 'what is abnormal')}"

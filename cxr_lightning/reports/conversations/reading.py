@@ -1,7 +1,8 @@
 """A study's texts enter, one reading of them leaves, from which all questions about it are answered.
 
 What is asked must be settled. A finding is not, where the report leaves it open, says yes and no, or denies only a kind
-of it ("no large effusion"); nor where the source's own labels say otherwise than we read.
+of it ("no large effusion"); nor where the source's own labels say otherwise than we read, nor where the report as it
+was written does: cleaning takes out whole sentences, and what they tell is on the film all the same.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.mentions import Mention, find_mentions
 from cxr_lightning.findings.observations import DEVICES, NO_FINDING, PARENTS, Observations, observe
 from cxr_lightning.findings.sentences import read_sentences
-from cxr_lightning.reports.conversations.normality import is_unusual, sums_up
+from cxr_lightning.reports.conversations.normality import sums_up
 from cxr_lightning.reports.conversations.said import Said
+from cxr_lightning.reports.conversations.sound import is_known_normal
 from cxr_lightning.reports.conversations.topics import DEVICE_ROWS, TOPICS, Topic
 from cxr_lightning.reports.sentences import bare_sentence, join_sentences
 
 _OPEN = (Certainty.PRESENT, Certainty.UNCERTAIN)
+_WEIGHT = (Certainty.PRESENT, Certainty.UNCERTAIN, Certainty.ABSENT, Certainty.UNMENTIONED)
+"""What outweighs what, where sentences differ."""
 # A denial of one kind is no denial: "no large effusion", "no displaced fracture", "no definite pneumothorax".
 _QUALIFIED = re.compile(
     r"\b(?:large|moderate|sizable|definite|definitive|obvious|gross|acute|displaced|suspicious|significant|overt|tension"
@@ -55,6 +59,13 @@ _CLEAR = re.compile(
     r"|\b(?:well[- ]expanded and )?clear lungs\b|^(?:the )?lungs clear\b",
     re.IGNORECASE,
 )
+_OF_THE_LUNGS = re.compile(
+    r"\b(?:lungs?|lob(?:e|ar)s?|bas(?:es|al|ilar)|ap(?:ex|ices|ical)|hemithora\w*|parenchym\w*|air ?space|pulmonary"
+    r"|interstiti\w*|miliary|perihilar|zones?|lingul\w*|retrocardiac)\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[a-z0-9]+")
+_LETTER = re.compile(r"[A-Za-z]")
 _NOT_CLEAR = re.compile(r"\b(?:not|otherwise|mostly|largely|right lung|left lung)\b", re.IGNORECASE)
 _CHILDREN = {
     name: frozenset(child for child, parent in PARENTS.items() if parent == name) for name in set(PARENTS.values())
@@ -88,7 +99,8 @@ class Reading:
         observations: CheXpert's observations, as we read them.
         labels: Located labels that are known, without their places; None where nobody knows.
         source: Observations, as the source labels them; None where it does not.
-        clear: The sentence that calls the lungs clear; empty where none does, or more is said that we can read.
+        clear: The sentence that calls the lungs clear; empty where none does, or more is said of them than we can read.
+        written: The sentences of the report as it was written that are not among `lines`.
     """
 
     text: str
@@ -97,6 +109,7 @@ class Reading:
     labels: frozenset[str] | None
     source: dict[str, int] | None
     clear: str
+    written: tuple[Line, ...] = ()
 
     def settles(self, topic: Topic) -> bool | None:
         """Tell whether a finding is there.
@@ -136,10 +149,48 @@ class Reading:
             line: One of the report's sentences: "no cavitary nodule" beside "2 cm nodule" may not stand alone.
         """
         return not any(
-            self.observations[name].certainty is not each.certainty
+            self.observations[name].certainty is not each.certainty or self._as_written(name) is not each.certainty
             for each in line.mentions
             for name in BY_NAME[each.finding].observations
         )
+
+    @cached_property
+    def dropped(self) -> tuple[Line, ...]:
+        """The sentences as written of which cleaning left nothing, or not the finding that they tell."""
+        if not self.written:
+            return ()
+        kept = [words for line in self.lines if len(words := _words_of(line)) > 1]
+        told = {each.finding for line in self.lines for each in line.mentions if each.certainty in _OPEN}
+        return tuple(
+            line
+            for line in self.written
+            if not any(words <= _words_of(line) for words in kept)
+            or any(each.certainty in _OPEN and each.finding not in told for each in line.mentions)
+        )
+
+    def drops(self, rows: frozenset[str]) -> bool:
+        """Tell whether a sentence that cleaning took out states these findings, or leaves them open.
+
+        Args:
+            rows: Rows of the labeler's catalogue.
+        """
+        return any(any(line.speaks(rows, *_OPEN)) for line in self.dropped)
+
+    @cached_property
+    def _written_as(self) -> dict[str, Certainty]:
+        """What the report says of each observation as it was written, where a sentence of that says anything else."""
+        found = dict[str, Certainty]()
+        for line in self.written:
+            for each in line.mentions:
+                for name in BY_NAME[each.finding].observations:
+                    found[name] = min(found.get(name, each.certainty), each.certainty, key=_WEIGHT.index)
+        return found
+
+    def _as_written(self, name: str) -> Certainty:
+        """Judge an observation from both texts: of two verdicts, the one that states more stands."""
+        own = self.observations[name].certainty
+        written = self._written_as.get(name)
+        return own if written is None else min(own, written, key=_WEIGHT.index)
 
     @cached_property
     def _by_row(self) -> dict[str, list[tuple[Mention, Line]]]:
@@ -164,8 +215,10 @@ class Reading:
         """Whether the film is abnormal; None where that is open: a finding in doubt, a device alone, an old scar."""
         if self.observations.stated - {DEVICES, NO_FINDING}:
             return True
-        spoken = self.observations[NO_FINDING].certainty is Certainty.PRESENT and not self.devices
-        if not spoken or not sums_up(self.text) or any(is_unusual(line.text) for line in self.lines):
+        spoken = self.observations[NO_FINDING].certainty is Certainty.PRESENT
+        if not spoken or any(certainty in _OPEN for certainty in self._written_as.values()) or self.devices:
+            return None
+        if not sums_up(self.text) or not all(is_known_normal(line.text) for line in (*self.lines, *self.written)):
             return None
         known = None if self.source is None else self.source.get(NO_FINDING) == 1
         return None if known is False or self.labels else False
@@ -178,13 +231,16 @@ class Reading:
     def _read(self, topic: Topic) -> bool | None:
         found = [pair for row in topic.rows for pair in self._by_row.get(row, ())]
         certainties = {each.certainty for each, _ in found}
+        written = {each.certainty for line in self.written for each in line.speaks(topic.rows, *_WEIGHT)}
+        if written - certainties and (certainties or written & {*_OPEN}):
+            return None
         if certainties == {Certainty.PRESENT}:
             plain = any(each.finding not in _EITHER and not _NOT_PLAIN.search(line.text) for each, line in found)
             return True if plain and not any(_TAKEN_OUT.search(line.text) for _, line in found) else None
         if certainties - {Certainty.ABSENT}:
             return None
         about = {topic.observation, *_CHILDREN.get(topic.observation, ())}
-        if any(self.observations[name].certainty in _OPEN for name in about):
+        if any(self._as_written(name) in _OPEN for name in about):
             return None
         if not found:
             return False if topic.cleared and self.clear else None
@@ -212,14 +268,21 @@ def read(said: Said) -> Reading:
     text = " ".join(part for part in (said.findings, said.impression) if part) or said.summary
     lines = {line.text: line for line in map(_line, read_sentences(text)) if line.text}
     observations = observe(text)
+    written = tuple(dict.fromkeys(line for line in map(_line, _sentences_of(said.written)) if line.text not in lines))
     return Reading(
         text=text,
         lines=tuple(lines.values()),
         observations=observations,
         labels=None if said.labels is None else frozenset(label.partition(":")[0] for label in said.labels),
         source=None if said.observations is None else dict(said.observations),
-        clear=_clear(list(lines), observations),
+        clear=_clear((*lines.values(), *written), list(lines), observations),
+        written=written,
     )
+
+
+def _sentences_of(written: str) -> list[str]:
+    """Cuts the report as written; its lines may end within a sentence, and a list's numbers are none."""
+    return [" ".join(each.split()) for each in read_sentences(written) if _LETTER.search(each)]
 
 
 def is_of_a_device(sentence: str) -> bool:
@@ -231,8 +294,13 @@ def is_of_a_device(sentence: str) -> bool:
     return _BROKEN_DEVICE.search(sentence) is not None
 
 
-def _clear(sentences: list[str], observations: Observations) -> str:
+def _clear(lines: tuple[Line, ...], sentences: list[str], observations: Observations) -> str:
     if observations[NO_FINDING].certainty is not Certainty.PRESENT:
+        return ""
+    # "Clear" denies only where every word about the lungs is known.
+    if any(each.certainty in _OPEN and each.finding not in DEVICE_ROWS for line in lines for each in line.mentions):
+        return ""
+    if any(_OF_THE_LUNGS.search(line.text) and not is_known_normal(line.text) for line in lines):
         return ""
     return next((each for each in sentences if _CLEAR.search(each) and not _NOT_CLEAR.search(each)), "")
 
@@ -240,6 +308,11 @@ def _clear(sentences: list[str], observations: Observations) -> str:
 def _sound(mention: Mention) -> bool:
     """Tell a silhouette that is called normal: no kind of it is left over."""
     return mention.finding.startswith("normal_")
+
+
+@lru_cache(maxsize=1 << 12)
+def _words_of(line: Line) -> frozenset[str]:
+    return frozenset(_WORD.findall(line.text.lower()))
 
 
 @lru_cache(maxsize=1 << 15)
