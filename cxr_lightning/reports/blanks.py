@@ -20,6 +20,16 @@ _DATED = re.compile(
     _I,
 )
 _XRAY = re.compile(rf"\s*\bx-\s*{BLANK}", _I)
+# A size that was blacked out goes with its unit: "a ___ mm nodule", "___ cm above the carina", ", measuring ___ cm".
+_LENGTH = rf"{BLANK}(?:\s*(?:x|by|to|-|and)\s*{BLANK})*[\s-]*(?:cm|mm|centimeters?|millimeters?)\b"
+_MEASURED = re.compile(
+    rf"(?:,?\s(?:(?:which|that|and|now) )*measur(?:es|ed|ing)(?: (?:up to|approximately|about|at least))?"
+    rf"|,?\s(?:approximately|about)|(?<!\bthan)"
+    rf"(?<!\bby)(?<!\bof)(?<!\bto)(?<!\bwithin)(?<!\bleast)(?<!\bfrom)(?<!\bfor)(?<!\band)(?<!\bor)) {_LENGTH}"
+    r"(?: in (?:(?:maximal|greatest|maximum|its) )?(?:diameter|size|length|dimension|extent"
+    r"|thickness))?(?:,(?=\s(?:in|at|on|within|near)\b))?",
+    _I,
+)
 # What is denied or called normal is so only together with what was blacked out behind it.
 _DENIED = re.compile(
     r"\b(?:no|not|without|nor|neither|never|none|negative|free of|absen(?:ce|t)|lack of|denies|clear|normal"
@@ -42,7 +52,7 @@ _LIMPS_BEFORE = frozenset(
     normal clear intact unremarkable stable appear appears remain remains seen noted within without but there overlying
     otherwise demonstrate demonstrates overlies overlie overlying projects project terminates measures courses extends
     consistent compatible suggests suggest suggestive shows show may
-    showed demonstrated revealed had""".split()  # noqa: SIM905
+    showed demonstrated revealed had cm mm centimeters millimeters centimeter millimeter x""".split()  # noqa: SIM905
 )
 _GOES_AFTER = frozenset(
     """a an the no any some is are was with without and or of in from there mild moderate small large minimal probable
@@ -52,7 +62,8 @@ _GOES_BEFORE = frozenset("represent represents representing reflect reflects ref
 
 # A blank between an adjective and one of these was another adjective: "left basilar XXXX opacity".
 _NOUNS = re.compile(
-    r"^(?:opacit(?:y|ies)|densit(?:y|ies)|fractures?|deformit(?:y|ies)|generators?|catheters?|scarring|effusions?|nodules?"
+    r"^(?:opacit(?:y|ies)|densit(?:y|ies)|fractures?|deformit(?:y|ies)|generators?|catheters?|scarring|effusions?"
+    r"|nodules?"
     r"|edema|position|infiltrates?|pacemakers?|icd\S*|granulomas?)$",
     _I,
 )
@@ -62,12 +73,17 @@ _ADJECTIVE = re.compile(
 )
 # What hangs on a sentence and can go with its blank: ", XXXX atelectasis", "most XXXX pneumonia", "which XXXX edema".
 _TAIL = re.compile(
-    rf"(?:,\s|\s(?=(?:most|which|that|with|without|as|and|representing|suggesting|consistent|compatible|due|secondary)\s))"
+    rf"(?:,\s|\s(?=(?:most|which|that|with|without|as|and|representing|suggesting|consistent|compatible|due"
+    rf"|secondary)\s))"
     rf"(?:(?!,\s|{BLANK}).)*{BLANK}.*$",
     _I,
 )
 # "Lungs are clear, except for XXXX" does not say that the lungs are clear.
 _TAKES_BACK = re.compile(r"\b(?:except|excepting|other|aside|apart|besides|but|however|though|although|if|or)\b", _I)
+# "Pneumonia seen on ___, is not seen": without its tail, it would be.
+_NOT_THERE = re.compile(
+    r"\b(?:(?:is|are|was|were|has|have) (?:been )?(?:not|no|excluded)|resolved|absent|no longer)\b", _I
+)
 _STANDS = 3
 _HANGS = re.compile(
     r"^(?:if|in addition|given|although|when|because|for|on|in)\b|\bhowever\b|\b(?:most|less|more)$", _I
@@ -89,6 +105,9 @@ def without_blanks(sentence: str) -> str:
         The sentence without them, or the empty string where it would not read.
     """
     shorter = _AGE.sub("", _DATED.sub("", _MOST_LIKELY.sub(" ", _XRAY.sub("", sentence))))
+    measured = _MEASURED.search(shorter)
+    if measured and not _is_denied(shorter[: measured.start()]):
+        shorter = _MEASURED.sub("", shorter)
     place = _LAST_PLACE.search(shorter)
     if place and not _is_denied(shorter[: place.start()]):
         shorter = shorter[: place.start()]
@@ -107,6 +126,7 @@ def _without_tail(sentence: str) -> str:
     if (
         not tail
         or (_TAKES_BACK.search(tail[0]) and _is_denied(head))
+        or _NOT_THERE.search(tail[0])
         or len(head.split()) < _STANDS
         or _ANY_BLANK.search(head)
         or _HANGS.search(head)

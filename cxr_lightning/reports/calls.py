@@ -59,14 +59,21 @@ _TAKES_BACK = re.compile(
 _WISHED = re.compile(
     r"\b(?:needs?|recommend\w*|suggestions?|should|whether|if|plan\w*|option\w*|questions?|exclude"
     r"|rule out|changes? in|request\w*"
-    r"|repeat|follow-?up|reposition\w*|advance\w*|withdraw\w*|retract\w*|remov\w*|asked|wants?|would|treat\w*)\b",
+    r"|repeat|follow-?up|reposition\w*|advance\w*|withdraw\w*|retract\w*|remov\w*|wants?|history|wet read\w*"
+    r"|preliminary|initial (?:read|interpretation)|would|treat\w*)\b",
     _I,
+)
+# A call that asks tells nothing, whatever its object.
+_ASKS = re.compile(
+    r"\b(?:asks?|asked|asking|inquir\w+|enquir\w+|clarif\w+|wonder\w*)\b|\bto (?:confirm|discuss whether|see if)\b", _I
 )
 # Findings that the catalogue of labels has no row for.
 _URGENT = re.compile(
     r"\b(?:free (?:intraperitoneal )?air|pneumoperitoneum|pneumomediastinum|embol\w+|aneurysm\w*"
     r"|dissection|shift|abscess"
-    r"|adenopathy|lymphadenopathy|metasta\w+|cavit\w+|collapse|foreign body|emphysema|hernia\w*)\b",
+    r"|adenopathy|lymphadenopathy|metasta\w+|cavit\w+|collapse\w*|main-?(?: ?stem)?(?= (?:intubation|bronch\w+))"
+    r"|mainstem|mal-?position\w*|misplaced|kinked|coiled"
+    r"|esophag\w+|foreign body|emphysema|hernia\w*)\b",
     _I,
 )
 _FINDINGS_OF = re.compile(
@@ -118,7 +125,7 @@ def _before_call(sentence: str) -> str:
 
 def _told(sentence: str) -> str:
     told = _OF_WHAT.search(sentence)
-    if told is None:
+    if told is None or _ASKS.search(sentence):
         return ""
     what = _TOLD_HOW.sub("", told["what"] or told["object"])
     # "who saw none": what follows a comma may take the finding back.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 _I = re.IGNORECASE
-_JOINT = re.compile(r"(?P<joint>,? (?:and|but|while|whereas) )(?=\S)", _I)
-_VERB = re.compile(r"\b(?:is|are|was|were|has|have|remains?|appears?)\b", _I)
+_JOINT = re.compile(r"(?P<joint>,? (?:and|but|while|whereas) |, )(?=\S)", _I)
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|remains?|appears?|persists?)\b", _I)
 _OPENS = re.compile(r"^(?:no|there (?:is|are|has|have)|without)\b", _I)
 _STANDS_ALONE = re.compile(r"^(?:no|there (?:is|are|has|have)|the)\b", _I)
 # What speaks of the clause before falls with it.
@@ -19,6 +19,18 @@ _POINTS_BACK = re.compile(
     r"|the (?:other|others|remainder|rest|former|latter))\b",
     _I,
 )
+# A comma alone parts run-on statements: "tubes unchanged, lungs clear", "... has grown, there is a shift".
+_RUN_ON = re.compile(
+    r"^(?:there (?:now )?(?:is|are|has|have)|(?:the|no) [^,]*? (?:is|are|has|have|remains?|appears?|persists?)"
+    r"|it is)\b",
+    _I,
+)
+_ENDS_IN_CHANGE = re.compile(
+    r"\b(?:unchanged|stable|increased|decreased|improved|worsened|resolved|removed|persists?|larger|smaller)"
+    r"(?: in (?:position|size|appearance|extent))?$",
+    _I,
+)
+_HOW_IT_IS = re.compile(r"^no \w+|\b(?:clear|normal|intact|unremarkable|enlarged|in place)$", _I)
 _CONDITION = re.compile(r"^(?:if|although|though|when|because|given|while|whether)\b", _I)
 _DENIES = re.compile(r"\b(?:no|not|without|nor|neither|negative|never)\b", _I)
 _ONLY_SEEN = re.compile(
@@ -47,6 +59,9 @@ def split_clauses(sentence: str) -> list[tuple[str, str]]:
 def _may_part(before: str, joint: str, after: str) -> bool:
     if _CONDITION.match(before) or _POINTS_BACK.match(after):
         return False
+    if joint == ", ":
+        run_on = _RUN_ON.match(after) and _VERB.search(before) and not _DENIES.search(before)
+        return bool(run_on or (_ENDS_IN_CHANGE.search(before) and _HOW_IT_IS.search(after.partition(",")[0])))
     if not (_VERB.search(before) or _OPENS.match(before)):
         return False
     if joint.lower() == " and " and not _STANDS_ALONE.match(after):
@@ -55,3 +70,33 @@ def _may_part(before: str, joint: str, after: str) -> bool:
         return False
     # "No consolidation, and pleural effusion is seen" may deny the effusion too.
     return not (_DENIES.search(before) and _ONLY_SEEN.search(after) and not _STANDS_ALONE.match(after))
+
+
+_SIDES = r"(?:left|right)(?:[- ]sided)?(?: one)?"
+_OTHER_OF_A_PAIR = re.compile(
+    rf"^(?:and )?(?P<side>(?:that on )?the {_SIDES}) (?=(?:one )?(?:is|has|remains?|appears?|persists)\b)", _I
+)
+_OF_A_PAIR = re.compile(
+    r"\b(?:left|right)(?:[- ]sided)? (?:\w+ )?(?P<noun>effusion|pneumothorax|opacity|consolidation|nodule|mass"
+    r"|atelectasis"
+    r"|hydropneumothorax|lung|hilum|hemidiaphragm|base|apex)\b",
+    _I,
+)
+
+
+def name_the_other(before: str, clause: str) -> str:
+    """Say of what the other side is spoken: "the right effusion is new; the left is unchanged".
+
+    Args:
+        before: The statement before.
+        clause: A statement that may name a side alone.
+
+    Returns:
+        The clause with the noun that it leaves out, where the statement before has one of that noun and no more.
+    """
+    other = _OTHER_OF_A_PAIR.match(clause)
+    nouns = {noun["noun"].lower() for noun in _OF_A_PAIR.finditer(before)} if other else set()
+    if other is None or len(nouns) != 1:
+        return clause
+    side = other["side"].removesuffix(" one")
+    return f"{side} {nouns.pop()} {clause[other.end() :]}"

@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from cxr_lightning.reports.asides import without_asides, without_opening
 from cxr_lightning.reports.blanks import without_blanks
 from cxr_lightning.reports.calls import without_calls
-from cxr_lightning.reports.clauses import split_clauses
-from cxr_lightning.reports.priors import may_need_another, without_priors
+from cxr_lightning.reports.clauses import name_the_other, split_clauses
+from cxr_lightning.reports.earlier import may_need_another
+from cxr_lightning.reports.priors import without_priors
 from cxr_lightning.reports.sentences import bare_sentence, join_sentences, split_sentences
 
 _PICTURE = r"(?:views?|radiographs?|radiography|x-?rays?|films?|images?|projections?)"
@@ -49,7 +51,8 @@ _HANGING = re.compile(
     r"|within|overlying"
     r"|recommend|(?:marked|slight|mild|minimal|significant|essential|gross|relative|complete|partial)ly)$"
     r"|\b(?:its|their|his|her)(?: tips?)?$|^\w+,? if \w+$"
-    r"|, the findings$|^(?:change|chest|exam|examination|study|findings?)$",
+    r"|, the findings$|^(?:the|an?|this|these|it|there|patient|however|otherwise)$|^of\b|^(?:and|or|but)\b"
+    r"|^(?:change|chest|exam|examination|study|findings?)$",
     re.IGNORECASE,
 )
 
@@ -81,7 +84,9 @@ def clean_sentences(text: str) -> list[str]:
     Returns:
         What is left of each sentence, without those of which nothing is.
     """
-    return [kept for sentence in split_sentences(text) for kept in _clean_sentence(sentence)]
+    sentences = split_sentences(text)
+    named = (name_the_other(before, each) for before, each in zip(["", *sentences], sentences, strict=False))
+    return [kept for sentence in named for kept in _clean_sentence(sentence)]
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -91,7 +96,11 @@ def _clean_sentence(sentence: str) -> tuple[str, ...]:
         return ()
     kept = _taken(_STEPS, sentence)
     clauses = split_clauses(kept) if may_need_another(kept) else [("", kept)]
-    cleaned = tuple(_clean_clause(clause, kept=kept == sentence) for _, clause in clauses)
+    pairs = zip(["", *(clause for _, clause in clauses)], clauses, strict=False)
+    cleaned = tuple(
+        _clean_clause(name_the_other(before, clause) if before else clause, kept=kept == sentence)
+        for before, (_, clause) in pairs
+    )
     if cleaned == tuple(clause for _, clause in clauses):
         cleaned = (kept,)
     # A sentence says something: two letters at least, not a leftover of punctuation or a lone number.
@@ -124,5 +133,5 @@ def _without_views(sentence: str) -> str:
     return _VIEW_VERB.sub("", _VIEW_OPENING.sub("", sentence))
 
 
-_STEPS: tuple[Callable[[str], str], ...] = (without_calls, _without_views)
+_STEPS: tuple[Callable[[str], str], ...] = (without_calls, without_opening, _without_views, without_asides)
 _CLAUSE_STEPS: tuple[Callable[[str], str], ...] = (without_priors, without_blanks)
