@@ -130,7 +130,7 @@ def curve_of(header: Any, name: str) -> Curve | None:
         needed = int(entries.max()).bit_length()
     except Exception as error:
         raise ImageError(f"unreadable DICOM ({type(error).__name__}): its {name} is damaged") from None
-    declared = bits & 0xFFFF
+    declared = min(bits, 16)
     depth = declared if 0 <= declared - needed < _LEAST_USED or not needed else needed
     return Curve(entries, first, (1 << depth) - 1)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pydicom import uid
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from tests.shards.codecs import jpeg_lossless, jpeg_ls, segment
@@ -157,6 +158,13 @@ def runs(size: int, length: int) -> bytes:
     return of_codestream(uid.RLELossless, frame, **wide(size))
 
 
+def table(told: list[int], entries: bytes) -> list[Any]:
+    one = Dataset()
+    one.add_new("LUTDescriptor", "US", told)
+    one.add_new("LUTData", "OW", entries)
+    return [one]
+
+
 OTHERS: dict[str, Maker] = {
     "empty": lambda: b"",
     "one byte": lambda: b"\xff",
@@ -239,6 +247,12 @@ OTHERS: dict[str, Maker] = {
     "window below nought": lambda: dicom(WindowCenter="5", WindowWidth="-7"),
     "window without numbers": lambda: dicom().replace(b"US\x02\0\x0b\0", b"US\x02\0\xff\xff"),
     "padding beyond 16 bits": lambda: dicom(PixelPaddingValue=65535, PixelPaddingRangeLimit=0),
+    "table of noughts in 255 bits": lambda: dicom(VOILUTSequence=table([4, 0, 255], bytes(8))),
+    "table without entries": lambda: dicom(VOILUTSequence=table([4096, 0, 12], b"")),
+    "table of fewer entries than told": lambda: dicom(VOILUTSequence=table([0, 0, 16], b"\1\2")),
+    "table of odd bytes": lambda: dicom(VOILUTSequence=table([2, 0, 16], b"\1\2\3")),
+    "table of 255 bits": lambda: dicom(ModalityLUTSequence=table([4, 65535, 255], bytes(8))),
+    "table told by two numbers": lambda: dicom(ModalityLUTSequence=table([4, 0], bytes(8))),
     "deflate bomb": lambda: deflated_of(700),
     "deflated noise": lambda: deflated()[:300] + b"\xde\xad" * 400,
     "the largest radiograph": lambda: deflated_of(123, **wide(8000)),
