@@ -13,6 +13,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+_MAKE_ONE = "make one by: openssl rand -hex 24 > {file}; chmod 600 {file}"
+
 DEFAULT_KEY = "cxr-lightning"
 
 
@@ -55,6 +57,9 @@ def secret_of(given: str, file: Path | None) -> str:
         raise ValueError("--patient_key and --patient_key_file: give one of them")
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        told = _MAKE_ONE.format(file=file)
+        raise ValueError(f"--patient_key_file {file}: there is no such file; {told}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"--patient_key_file {file}: cannot be read as text ({type(error).__name__})") from None
     secret = lines[0].strip() if lines else ""
@@ -62,7 +67,7 @@ def secret_of(given: str, file: Path | None) -> str:
         log.warning("%s: others on this machine may read it; chmod 600 %s", file, file)
     if not 0 < len(secret.encode()) <= 64:
         raise ValueError(
-            f"--patient_key_file {file}: its first line must be a key of 1 to 64 bytes; make one by: "
-            "openssl rand -hex 24 > FILE; chmod 600 FILE"
+            f"--patient_key_file {file}: its first line must be a key of 1 to 64 bytes; "
+            + _MAKE_ONE.format(file="FILE")
         )
     return secret
