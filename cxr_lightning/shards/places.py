@@ -11,6 +11,8 @@ from braceexpand import braceexpand
 from cxr_lightning.shards import storage
 from cxr_lightning.shards.contract import ShardError
 
+_NOTHING = "there is no tar and no folder of this name; look at the path"
+
 
 def tars_of(words: Iterable[str]) -> list[str]:
     """Find tars.
@@ -42,8 +44,17 @@ def _tars(word: str) -> Iterator[str]:
         there = [str(path)] if path.is_file() else sorted(glob.glob(pattern))  # a name may look like a glob
         found = [str(Path(each).resolve()) for each in there]
     if not found:
-        raise ShardError(f"{word}: there is no tar; look at the path")
+        raise ShardError(f"{word}: {_absence(word)}")
     yield from found
+
+
+def _absence(word: str) -> str:
+    if storage.is_remote(word):
+        return "there is no tar; look at the URL"
+    path = storage.local_path(word)
+    if path.is_dir():
+        return "there is no tar in this folder; give the one that has some"
+    return "there is no tar of such a name; look at the pattern" if _is_pattern(word) else _NOTHING
 
 
 def _is_pattern(word: str) -> bool:

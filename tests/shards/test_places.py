@@ -54,3 +54,18 @@ def test_remote_folders_and_patterns_are_listed_and_single_ones_taken_at_their_w
 def test_words_that_mean_nothing_are_named(shelf, word):
     with pytest.raises((ShardError, StorageError), match="none"):
         tars_of([word.format(here=shelf)])
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("{here}/absent", "absent: there is no tar and no folder of this name"),
+        ("{here}/empty", "empty: there is no tar in this folder"),
+        ("{here}/x-*.tar", r"x-\*.tar: there is no tar of such a name; look at the pattern"),
+        ("memory://absent/", "memory://absent/: there is no tar; look at the URL"),
+    ],
+)
+def test_what_is_not_there_is_told_from_what_is_empty(shelf, word, said):
+    (shelf / "empty").mkdir()
+    with pytest.raises(ShardError, match=said):
+        tars_of([word.format(here=shelf)])

@@ -83,6 +83,8 @@ def open_set(location: str, findings: Findings) -> Opened:
         StorageError: It cannot be reached.
     """
     root = location if storage.is_remote(location) else str(storage.local_path(location))
+    if not storage.is_remote(location) and os.path.isfile(root):
+        raise ShardError(f"{root}: is a file; give the folder that holds it, {os.path.dirname(os.path.abspath(root))}")
     record = _record(root, findings)
     locations = _locations(root, record)
     rows = _rows(root, record, findings, len(locations)) if record is not None else None

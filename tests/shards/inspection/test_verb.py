@@ -37,6 +37,21 @@ def test_a_good_set_ends_with_0_and_a_page(good, tmp_path, capfd):
     assert "set.inspection/index.html" in told.replace("\n", "")
 
 
+def test_a_tar_where_a_folder_belongs_is_answered_with_its_folder(good, tmp_path, capfd):
+    folder = good.write(tmp_path / "set")
+    tar = next(folder.glob("*.tar"))
+    assert inspect(tar) == 3
+    assert f"{tar}: is a file; give the folder that holds it, {folder}" in capfd.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_told_from_one_that_is_empty(tmp_path, capfd):
+    assert inspect(tmp_path / "absent") == 3
+    assert "no folder of this name" in capfd.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert inspect(tmp_path / "empty") == 3
+    assert "there is no tar in this folder" in capfd.readouterr().err
+
+
 def test_a_bad_set_ends_with_1_and_the_list(planted: Set, tmp_path, capfd):
     one, two = planted.of("train")[2], planted.of("train")[5]
     cut_jpeg(one)
