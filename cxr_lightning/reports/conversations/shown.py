@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from cxr_lightning.findings.catalogue import BY_NAME
 from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.mentions import find_mentions
 from cxr_lightning.reports.blanks import without_blanks
+from cxr_lightning.reports.conversations.persons import named_persons
 from cxr_lightning.reports.conversations.said import Carried, Context, Said
 from cxr_lightning.reports.conversations.turns import IMAGE_MARK
 from cxr_lightning.reports.draw import fraction
@@ -23,6 +25,9 @@ BARE_SHARE = 0.25
 """Share of studies that show their images alone, unless `Context.always`."""
 
 _LONGEST = {"indication": 240, "technique": 120, "prior": 700}
+_READ = 2000
+"""Characters that are looked at: patterns for blanks would take the square of a text without end."""
+_SENTENCE_END = re.compile(r"[.?!;](?=\s)|//|\n")
 _NAMES: dict[Carried, str] = {
     "view": "View",
     "technique": "Technique",
@@ -37,6 +42,14 @@ _AGE = re.compile(
     r"|[- ]?y/?o\.? ?(?=[mf]\b)|[- ]?yrs?\b| ?(?=[mf]\b))[,.]?\s*"
     rf"|\baged? (?:\d{{1,3}}|{_BLANK})(?: years?)?,?\s*",
     re.IGNORECASE,
+)
+# "56M s/p fall"; "28F" behind a tube is its width.
+_AGED_SEX = re.compile(
+    r"(?:(?:(?:^|(?<=[.;:?!,\n]))[ ]*|(?<=\b[Ii]n )|(?<=\b[Oo]f )|(?<=\b[Ff]or )|(?<=\b[Aa] ))"
+    rf"(?:{_BLANK}|\d{{1,3}})[ -]?"
+    rf"|(?<![\w.])(?:{_BLANK}|\d{{1,3}})[ -]*(?:y\.?/?[ ]?o\.?[ -]*|y(?:ea)?rs?[ -]?old[ -]*|y(?:ea)?rs?[ -]+))"
+    r"([mf])\b(?![./\d]|[ ]?(?:french|catheter|tube|sheath)\b)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _LEADING_BLANKS = re.compile(rf"^(?:{_BLANK}[\s,/-]*+)++(?:(?:with|w/)\s+)?(?!(?:of|and|or|to|in)\b)", re.IGNORECASE)
 _LAST_BLANK = re.compile(rf"[,\s]+{_BLANK}\.?$", re.IGNORECASE)
@@ -76,6 +89,12 @@ _SEEN = re.compile(
     re.IGNORECASE,
 )
 _ANY_IMAGE = re.compile(rf"\b{_IMAGE}\b", re.IGNORECASE)
+_CLAUSE = re.compile(r",\s|;|\s[-–—]+\s")
+_ASKED_FOR = re.compile(
+    r"\b(?:for|to|repeat\w*|follow\w*|f/u|re-?check|check|need\w*|known|prior to|before|after|eval\w*|assess\w*|rule"
+    r"|r/o|please|\?)",
+    re.IGNORECASE,
+)
 _WHEN = re.compile(r",? (?:at|on|dated) (?:\d{1,2}[:/.]\d{2}\S*|_{2,})(?: ?[ap]\.?m\b\.?| hours)?", re.IGNORECASE)
 _TAKEN = re.compile(
     r"\b(?:views?|pa|ap|frontal|lateral|portable|upright|supine|erect|semi-?(?:upright|erect)|radiographs?|bedside"
@@ -143,7 +162,9 @@ def indication_of(text: str) -> str:
         what looks like a full name, or which tell what an image showed; empty where nothing is left. A surname that
         stands alone ("Smith with cough") is not known for one.
     """
-    apart = _AGE.sub("", re.sub(r"\s*//+\s*", ". ", text.replace("<", " ").replace(">", " ")))
+    whole = re.sub(r"\s*//+\s*", ". ", _begun(text).replace("<", " ").replace(">", " "))
+    persons = named_persons(whole)
+    apart = _AGE.sub("", _AGED_SEX.sub(lambda match: _SEXES[match[1].lower()], whole))
     sentences = split_sentences(apart)
     found = [len(find_identifiers(sentence)) for sentence in sentences]
     if sum(found) < len(find_identifiers(apart)):  # one lies across sentences: nobody knows which half names
@@ -151,9 +172,21 @@ def indication_of(text: str) -> str:
     kept = [
         _bare_indication(sentence)
         for sentence, identifiers in zip(sentences, found, strict=True)
-        if not (identifiers or _names(sentence) or _tells_what_was_seen(sentence))
+        if not (identifiers or _holds(sentence, persons) or _names(sentence) or _tells_what_was_seen(sentence))
     ]
     return _bounded([each for each in kept if sum(char.isalpha() for char in each) >= 2], _LONGEST["indication"])
+
+
+def _begun(text: str) -> str:
+    """Return the sentences that stand whole in a text's first characters; no prompt has room for more."""
+    if len(text) <= _READ:
+        return text
+    ends = [match.end() for match in _SENTENCE_END.finditer(text, 0, _READ)]
+    return text[: ends[-1]] if ends else ""
+
+
+def _holds(sentence: str, persons: list[tuple[str, ...]]) -> bool:
+    return any(all(word in sentence for word in words) for words in persons)
 
 
 def _names(sentence: str) -> bool:
@@ -169,9 +202,19 @@ def _tells_what_was_seen(sentence: str) -> bool:
     image = _ANY_IMAGE.search(sentence) is not None
     if _SEEN.search(sentence):
         return image or next(find_mentions(sentence), None) is not None
-    if not (image and _ON_IMAGE.search(sentence)):
+    if not image:
         return False
-    return any(each.certainty is Certainty.PRESENT for each in find_mentions(sentence))
+    if _ON_IMAGE.search(sentence):
+        return any(each.certainty is Certainty.PRESENT for each in find_mentions(sentence))
+    return any(map(_reports_a_film, _CLAUSE.split(sentence)))
+
+
+def _reports_a_film(clause: str) -> bool:
+    """Tell whether a clause sets a film and a finding side by side: "CXR with opacity", not "CXR for effusion"."""
+    if not _ANY_IMAGE.search(clause) or _ASKED_FOR.search(clause):
+        return False
+    stated = (each.finding for each in find_mentions(clause) if each.certainty is Certainty.PRESENT)
+    return any("Support Devices" not in BY_NAME[finding].observations for finding in stated)
 
 
 def _bare_indication(sentence: str) -> str:
@@ -193,7 +236,7 @@ def technique_of(text: str) -> str:
     Returns:
         Prose that names no finding; empty where nothing is left.
     """
-    flat = _WHEN.sub("", text.replace("<", " "))
+    flat = _WHEN.sub("", _begun(text).replace("<", " "))
     sentences = [
         bare_sentence(without_blanks(_LAST_BLANK.sub("", _AGE.sub("", sentence)))) for sentence in split_sentences(flat)
     ]
