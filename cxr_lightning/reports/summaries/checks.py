@@ -17,7 +17,7 @@ from cxr_lightning.reports.summaries.numbers import find_numbers
 from cxr_lightning.reports.summaries.swaps import swap_faults
 from cxr_lightning.reports.summaries.words import word_faults
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of what the checks find: verdicts of before are then made again, from the kept answers."""
 
 _ALONE = ("empty", "as an AI", "another language", "too long")

@@ -12,6 +12,7 @@ from cxr_lightning.findings.catalogue import BY_NAME
 from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.mentions import Mention, find_mentions
 from cxr_lightning.reports.summaries.fault import Fault
+from cxr_lightning.reports.summaries.marks import read_marks
 from cxr_lightning.reports.summaries.terms import find_terms
 
 _WEIGHT = (Certainty.PRESENT, Certainty.UNCERTAIN, Certainty.ABSENT)
@@ -20,6 +21,7 @@ _SAID = {
     Certainty.ABSENT: "is not there",
     Certainty.UNCERTAIN: "may be there",
 }
+_GRADES = {"small": 1, "moderate": 2, "large": 3}
 _STEPS = {1: "mild or small", 2: "moderate", 3: "severe or large"}
 
 
@@ -80,16 +82,24 @@ def claim_faults(source: str, summary: str) -> Iterator[Fault]:
         What differs.
     """
     theirs, ours = find_claims(source), find_claims(summary)
+    # "Small left and large right effusions" is one mention of the highest grade; which is where, `swaps` compares.
+    granted = _elliptic(source) | _elliptic(summary)
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in ours:
             yield Fault("finding lost", f"the report says that {name} {_SAID[theirs[name].certainty]}; say so")
         elif name not in theirs:
             yield Fault("finding invented", f"you speak of {name}, of which the report says nothing; leave it out")
         else:
-            yield from _differences(name, theirs[name], ours[name])
+            yield from _differences(name, theirs[name], ours[name], granted)
 
 
-def _differences(name: str, source: Claim, summary: Claim) -> Iterator[Fault]:
+def _elliptic(text: str) -> frozenset[int]:
+    """Returns the grades that stand without their finding."""
+    marks = (mark for mark in read_marks(text) if mark.axis == "severity" and mark.sides and not mark.words)
+    return frozenset(_GRADES[mark.value] for mark in marks)
+
+
+def _differences(name: str, source: Claim, summary: Claim, granted: frozenset[int]) -> Iterator[Fault]:
     if source.certainty is not summary.certainty:
         kind = "negation" if Certainty.ABSENT in (source.certainty, summary.certainty) else "how sure"
         yield Fault(
@@ -103,7 +113,7 @@ def _differences(name: str, source: Claim, summary: Claim) -> Iterator[Fault]:
         yield Fault("side", f"the report has {name} {_sided(source)}, and you {_sided(summary)}")
     elif source.zones != summary.zones:
         yield Fault("place", f"the report has {name} in the {_listed(source.zones)}, and you {_listed(summary.zones)}")
-    if source.severities != summary.severities:
+    if source.severities - granted != summary.severities - granted:
         yield Fault("severity", f"the report calls {name} {_sized(source)}, and you {_sized(summary)}")
 
 

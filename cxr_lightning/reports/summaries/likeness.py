@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cxr_lightning.reports.sentences import split_sentences
+from cxr_lightning.reports.summaries.devices import tokenise
 from cxr_lightning.reports.summaries.fault import Fault
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -20,7 +21,7 @@ CLAUSE = re.compile(r"[,;:]|\b(?:and|with|but|while|whereas)\b")
 """Where a sentence falls into clauses."""
 
 _NEGATION = re.compile(r"\b(?:no|not|without|nor|neither|none|cannot|absent|absence|negative|free of)\b", re.IGNORECASE)
-_WITHIN = re.compile(r"\w.*\b(?:no|without|nor)\b", re.IGNORECASE)
+_WITHIN = re.compile(r"(?<=\W)(?<!^\W)(?:no|without|nor)\b", re.IGNORECASE)
 _SIDES = {
     "left": ("left",), "leftward": ("left",), "lefts": ("left",), "right": ("right",), "rightward": ("right",),
     "bilateral": ("left", "right"), "bilaterally": ("left", "right"), "both": ("left", "right"),
@@ -127,7 +128,7 @@ def read_sentence(sentence: str) -> Sentence:
     Args:
         sentence: It.
     """
-    words = [word.lower() for word in _WORD.findall(sentence)]
+    words = _WORD.findall(tokenise(sentence.lower()))
     sides = frozenset(side for word in words for side in _SIDES.get(word, ()))
     telling = frozenset(_SAME.get(word, word[:_STEM]) for word in words if word not in _EMPTY and word not in _SIDES)
     return Sentence(sentence, telling, sides, _NEGATION.search(sentence) is not None)

@@ -21,6 +21,7 @@ _RANKS = {
         start=1,
     )
 }
+_WORDED = {word: value for word, value in (_COUNTS | _RANKS).items() if word not in ("one", "zero")}
 _IN_MM = {"cm": 10.0, "mm": 1.0}
 _UNIT = (
     r"(?P<unit>cm|mm|centimet(?:er|re)s?|millimet(?:er|re)s?|%|percent|degrees?|inch(?:es)?|ml|cc|kg|lbs?"
@@ -53,25 +54,63 @@ class Numbers:
         return self.written | self.worded
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A number in a text.
+
+    Attributes:
+        name: Value and unit, as in `Numbers`.
+        start: Where it begins.
+        end: Where it ends.
+        written: Whether it is in figures.
+    """
+
+    name: str
+    start: int
+    end: int
+    written: bool
+
+
 def find_numbers(text: str) -> Numbers:
     """Reads the numbers of a text.
 
     Args:
         text: Any text.
     """
-    written, found = {level.lower().replace("-", "") for level in _LEVEL.findall(text)}, list(_NUMBER.finditer(text))
+    found = locate_numbers(text)
+    return Numbers(
+        frozenset(each.name for each in found if each.written),
+        frozenset(each.name for each in found if not each.written),
+    )
+
+
+def locate_numbers(text: str) -> tuple[Located, ...]:
+    """Reads the numbers of a text, and where each stands.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Those in figures and those in words, in the order of the text.
+    """
+    levels = [
+        Located(match[0].lower().replace("-", ""), match.start(), match.end(), written=True)
+        for match in _LEVEL.finditer(text)
+    ]
+    written, found = [], list(_NUMBER.finditer(text))
     unit = ""
     for place in range(len(found) - 1, -1, -1):  # backwards: in "2 x 3 cm" both are centimetres
         match = found[place]
         own = (match["unit"] or "").lower()
         chained = place + 1 < len(found) and _CHAIN.fullmatch(text, match.end(), found[place + 1].start()) is not None
         unit = own or (unit if chained else "")
-        written.add(_named(float(match["value"]), unit))
-    words = [word.lower() for word in _WORD.findall(text)]
-    worded = {_named(_COUNTS[word], "") for word in words if word in _COUNTS and word not in ("one", "zero")}
-    return Numbers(
-        frozenset(written), frozenset(worded | {_named(_RANKS[word], "") for word in words if word in _RANKS})
-    )
+        written.append(Located(_named(float(match["value"]), unit), match.start(), match.end(), written=True))
+    worded = [
+        Located(_named(_WORDED[match[0].lower()], ""), match.start(), match.end(), written=False)
+        for match in _WORD.finditer(text)
+        if match[0].lower() in _WORDED
+    ]
+    return tuple(sorted((*levels, *written, *worded), key=lambda each: each.start))
 
 
 def _named(value: float, unit: str) -> str:

@@ -1,4 +1,4 @@
-"""Findings that have no place among the 14 observations, so that a summary can neither lose nor invent them.
+"""Findings and devices that are none of the 14 observations, so that a summary can neither lose nor invent them.
 
 Enters a text; leaves for each what the text says of it. Whether it is denied is read by the rules of `findings`.
 """
@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from cxr_lightning.findings.certainty import Certainty, certainty
 from cxr_lightning.findings.sentences import LONGEST, read_sentences
+from cxr_lightning.reports.summaries.devices import DEVICES
 
 TERMS: dict[str, str] = {
     "clear lungs": r"lungs?(?: fields?)?(?: \w+){0,3} (?:is|are|appears?|remains?) (?:\w+ ){0,2}clear|clear lungs?\b"
@@ -52,15 +53,15 @@ TERMS: dict[str, str] = {
     "blunting": r"blunt\w+",
     "hilar enlargement": r"(?:hilar|hila|hilum)(?: \w+){0,3} (?:enlarge\w+|prominen\w+|fullness)"
     r"|(?:enlarge\w+|prominen\w+|fullness)(?: \w+){0,3} (?:hilar|hila|hilum)",
-    "tracheal deviation": r"trachea\w*(?: \w+){0,3} (?:deviat|shift|displac)\w+|mediastinal shift",
+    "tracheal deviation": r"trachea\w*(?: \w+){0,3} (?:deviat|shift|displac)\w+|mediastinal shift"
+    r"|(?:shift|deviation) of the (?:mediastinum|trachea)|mediastin\w+(?: \w+){0,2} shifted",
     "valve disease": r"stenosis|regurgitation",
 }
 """Each by the ways in which it is said, in lower case and with hyphens as spaces."""
 
-_TERMS = re.compile(
-    r"\b(?:" + "|".join(f"(?P<t{number}>{words})" for number, words in enumerate(TERMS.values())) + r")"
-)
-_NAMES = tuple(TERMS)
+_ALL = {name: rf"(?:{words})(?!\w)" for name, words in DEVICES.items()} | TERMS
+_TERMS = re.compile(r"\b(?:" + "|".join(f"(?P<t{number}>{words})" for number, words in enumerate(_ALL.values())) + r")")
+_NAMES = tuple(_ALL)
 _SPACES = re.compile(r"[\s\-‐-―_()\[\]]+")
 _WEIGHT = (Certainty.PRESENT, Certainty.UNCERTAIN, Certainty.ABSENT)
 

@@ -101,7 +101,105 @@ def remark(source: str, summary: str, chance: random.Random) -> str | None:
     return pick + summary if pick in before else summary + pick
 
 
+_SIZE = re.compile(r"(?<![\w.])\d+(?:\.\d+)? ?(?:cm|mm)\b(?! (?:x|by)\b)")
+_GRADE = re.compile(r"\b(mild|small|tiny|minimal|large|severe|marked)\b(?! lung volumes)")
+_TIPS = (
+    "right atrium", "superior vena cava", "SVC", "cavoatrial junction", "stomach", "duodenum", "carina",
+    "right ventricle", "brachiocephalic vein", "main bronchus",
+)  # fmt: skip
+_DEVICES = (
+    "endotracheal tube", "tracheostomy tube", "NG tube", "nasogastric tube", "enteric tube", "chest tube", "PICC",
+    "Port-A-Cath", "port-a-cath", "pacemaker", "pacer", "ICD", "dialysis catheter", "stent", "IVC filter",
+    "central venous catheter", "central line", "Swan-Ganz catheter",
+)  # fmt: skip
+_OTHER_WORD = {
+    "likely": "", "probable": "", "definite": "", "acute": "old", "old": "acute", "healed": "acute", "remote": "acute",
+    "anterior": "posterior", "posterior": "anterior", "anteriorly": "posteriorly", "multiple": "a single",
+    "single": "multiple", "pneumothorax": "tension pneumothorax", "tension": "", "rightward": "leftward",
+    "leftward": "rightward", "hiatal": "diaphragmatic", "benign": "malignant", "tortuous": "dissected",
+    "mass": "tumor", "advanced": "withdrawn", "withdrawn": "advanced", "dual": "single", "above": "below",
+}  # fmt: skip
+_WORDS = re.compile(r"\b(?:" + "|".join(_OTHER_WORD) + r")\b", re.IGNORECASE)
+_DENIED_BEFORE = re.compile(r"\b(?:no|without|not|nor|negative for|free of)\b[^.;]*$", re.IGNORECASE)
+
+
+def _length(size: str) -> float:
+    return float(size[:-2]) * (10 if size.endswith("cm") else 1)
+
+
+def exchanged_sizes(source: str, summary: str, chance: random.Random) -> str | None:
+    found = list(_SIZE.finditer(summary))
+    pairs = [(a, b) for a in found for b in found if a.end() < b.start() and _length(a[0]) != _length(b[0])]
+    # In one breath ("from 2 cm to 3 cm") they may be of one thing.
+    pairs = [(a, b) for a, b in pairs if len(summary[a.end() : b.start()].split()) > 3]
+    if not pairs:
+        return None
+    first, second = chance.choice(pairs)
+    between = summary[first.end() : second.start()]
+    return summary[: first.start()] + second[0] + between + first[0] + summary[second.end() :]
+
+
+def other_grade(source: str, summary: str, chance: random.Random) -> str | None:
+    found = list(_GRADE.finditer(summary))
+    if not found:
+        return None
+    match = chance.choice(found)
+    other = "small" if match[0] in ("large", "severe", "marked") else "large"
+    return summary[: match.start()] + other + summary[match.end() :]
+
+
+def _other_of(names: tuple[str, ...], source: str, summary: str, chance: random.Random) -> str | None:
+    found = [match for name in names for match in re.finditer(rf"\b{re.escape(name)}\b", summary)]
+    others = [name for name in names if name.lower()[:5] not in source.lower()]
+    if not found or not others:
+        return None
+    match = chance.choice(found)
+    return summary[: match.start()] + chance.choice(others) + summary[match.end() :]
+
+
+def other_tip(source: str, summary: str, chance: random.Random) -> str | None:
+    others = tuple(name for name in _TIPS if not (name.startswith("superior") and "SVC" in source))
+    return _other_of(tuple(n for n in others if not (n == "SVC" and "cava" in source)), source, summary, chance)
+
+
+def other_device(source: str, summary: str, chance: random.Random) -> str | None:
+    spoilt = _other_of(_DEVICES, source, summary, chance)
+    alike = (
+        {"pacemaker", "pacer"},
+        {"PICC", "central venous catheter", "central line"},
+        {"NG tube", "nasogastric tube", "enteric tube"},
+    )
+    counts = [{name for name in _DEVICES if name in text} for text in (source, spoilt or "")]
+    return None if any(counts[0] & names and counts[1] & names for names in alike) else spoilt
+
+
+def invented_device(source: str, summary: str, chance: random.Random) -> str | None:
+    others = [name for name in ("PICC", "endotracheal tube", "pacemaker") if name.lower()[:4] not in source.lower()]
+    sentences = split_sentences(summary)
+    if not others or not sentences or _DENIAL.search(sentences[-1]):
+        return None
+    return f"{'. '.join(sentences)}, and a {chance.choice(others)} is in place."
+
+
+def other_word(source: str, summary: str, chance: random.Random) -> str | None:
+    found = [
+        match for match in _WORDS.finditer(summary)
+        if match[0].lower() != "pneumothorax"
+        or not (_DENIED_BEFORE.search(summary[: match.start()]) or "tension" in source)
+    ]  # fmt: skip
+    if not found:
+        return None
+    match = chance.choice(found)
+    return " ".join((summary[: match.start()] + _OTHER_WORD[match[0].lower()] + summary[match.end() :]).split())
+
+
 PLANTS: dict[str, Plant] = {
+    "exchanged sizes": exchanged_sizes,
+    "another grade": other_grade,
+    "another device": other_device,
+    "invented device": invented_device,
+    "another tip place": other_tip,
+    "another word": other_word,
     "altered number": altered_number,
     "swapped side": swapped_side,
     "dropped negation": dropped_negation,

@@ -22,8 +22,10 @@ from .planted import PLANTS, in_other_words
 LEAST = {
     "altered number": 0.97, "swapped side": 0.9, "dropped negation": 0.95, "added negation": 0.95,
     "invented finding": 0.97, "lost sentence": 0.8, "foreign language": 0.999, "foreign sentence": 0.999,
-    "remark of its own": 0.99,
+    "remark of its own": 0.99, "exchanged sizes": 0.9, "another grade": 0.95, "another device": 0.97,
+    "invented device": 0.97, "another tip place": 0.9, "another word": 0.97,
 }  # fmt: skip
+RARE = {"altered number", "exchanged sizes", "another device", "another tip place"}
 REPORT = (
     "The heart is mildly enlarged. There is a 12 mm nodule in the right upper lobe. Small left pleural effusion. "
     "No pneumothorax. Possible pneumonia in the left lower lobe. Hiatal hernia. Old fracture of the 7th right rib."
@@ -151,7 +153,7 @@ def test_planted_faults_are_found_and_good_summaries_let_through(capsys):
         print(", ".join(f"{name} {found[name]} of {many}" for name, many in planted.items()))
     assert len(rules) <= 0.005 * len(known)
     assert other <= 0.02 * len(good)
-    assert set(planted) >= set(PLANTS) - (set() if REAL else {"altered number"})
+    assert set(planted) >= set(PLANTS) - ({"exchanged sizes"} if REAL else RARE)
     for name, many in planted.items():
         assert found[name] >= LEAST[name] * many, name
 
@@ -193,4 +195,4 @@ def test_a_word_that_changes_a_finding_is_not_brought(right, wrong, kind):
 )
 def test_a_tube_does_not_move_and_a_denial_does_not_grow(source, summary):
     assert find_faults(source, source) == ()
-    assert "qualifier" in {fault.kind for fault in find_faults(source, summary)}
+    assert {"qualifier", "place"} & {fault.kind for fault in find_faults(source, summary)}
