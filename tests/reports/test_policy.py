@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from cxr_lightning.reports.policy import LENIENT, Policy, Rules
@@ -44,6 +46,11 @@ def test_what_an_addendum_corrects_in_prose_is_left_out_unless_it_is_asked_for()
 def test_a_rule_below_nothing_is_refused():
     with pytest.raises(ValueError, match="findings_words -1"):
         Policy(findings_words=-1)
+
+
+def test_every_rule_is_an_option():
+    assert [field.name for field in fields(Rules)] == [field.name for field in fields(Policy)]
+    assert all(field.default is None for field in fields(Rules))
 
 
 def test_where_nothing_is_said_the_source_decides_and_else_the_rest_is_xraygpts():
