@@ -126,6 +126,7 @@ _GROWTH = pattern(
 )
 # "Left effusion decreased" needs no verb.
 _BARE = pattern(rf"^{HOW}{_WITHOUT_VERB}")
+_SAME = pattern(r"\b(?:unchanged|stable)\b")
 _ENDS_IN_FINDING = pattern(rf"\b{_FINDING}$")
 _NO_CHANGE_IN = pattern(
     rf"^(?:there (?:is|are|has been|have been) )?(?:no|little|minimal|(?:is )?without) (?:(?:{NOTABLE}|overall"
@@ -226,6 +227,8 @@ def _predicated(sentence: str) -> tuple[str, ...]:
         beside = _RELATIVE.search(change) and _HANGS_ON.match(tail.strip())
         if beside or (_STANDING.search(change) and not _LIVELY.search(what)):
             return (sentence,)
+    if _DENIED.search(what) and _SAME.search(change) and _BARE.match(change) and not tail:
+        return ((predicate["there"] or "") + what,)  # "No effusion, unchanged" denies it as much
     if is_neutral(what):
         return _neutral(sentence, tail.strip())
     if _DENIED.search(what):

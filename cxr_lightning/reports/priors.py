@@ -107,6 +107,7 @@ _QUALIFIER = pattern(
     r"|to\b|in\b)(?=\w)"
     r"|as before,? (?=\w)|(?:now|still) (?=\w)"
     r"|persistently (?=\w)"
+    r"|(?:slightly |markedly )?(?:in|de)creased (?:size|extent) of (?:the |an? )?(?=\w)"
     r"|(?<=with )(?:an? )?(?:interval )?(?:decrease|increase|worsening|progression)(?: in (?:the )?(?:size"
     r"|extent))? (?:in|of) (?:the |an? )?(?=\w)"
     r"|in (?:stable|unchanged|similar) position\b)"

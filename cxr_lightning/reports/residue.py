@@ -20,7 +20,8 @@ _EARLIER = frozenset(
     persisted worsened worsening worse improved improving improvement resolved resolving resolution progressed
     progressing progression regressed regression newly new again still since longstanding redistributed reaccumulated
     reaccumulation nonprogressive smaller larger changed now increasing decreasing similar similarly interim today
-    today's yesterday cleared clearing development enlarging older recurrent""".split()  # noqa: SIM905
+    today's yesterday cleared clearing development enlarging older recurrent before preexisting continued continuing
+    recurred reappeared growing grown formerly ongoing""".split()  # noqa: SIM905
 )
 _NOT_EARLIER = frozenset(
     """granulomatous granuloma surgery surgical sternotomy cabg fracture fractures infection infectious disease
@@ -39,6 +40,13 @@ _CHANGED = re.compile(
     r"|\bbeen (?:\w+ )?(?:removed|placed|withdrawn|replaced|exchanged)\b"
     r"|\b(?:more|less) (?:prominent|pronounced|conspicuous|apparent|evident|extensive|severe)\b"
     r"(?!,? (?:in|on|at|within|along|over|toward\w*|than|right|left|centrally|peripherally|inferiorly|superiorly)\b)"
+    r"|\bpre-existing\b|\b(?:up|down) from\b|\b(?:was|were) (?:large|small|moderate|not (?:present|seen|visible))\b"
+    r"|\b(?:in|de)creased (?!(?:[\w-]+ ){0,4}(?:volumes?|markings|density|densities|opacity|opacities|opacification"
+    r"|lucenc(?:y|ies)"
+    r"|vascularity|attenuation|diameter|airspace|space|kyphosis|lordosis|prominence|sensitivity|penetration|inflation"
+    r"|height|curvature|dimension|tortuosity|tissues?|support|cuffing|interstitial|bronchovascular|caliber"
+    r"|translucency|reticular|radiolucency|inspiration)\b)"
+    r"|\b(?:better|poorer|deeper|lower|shallower) inspiration\b|\bpatient has (?:received|taken)\b"
     r"|\bas before\b|\bno longer\b|\bfollow(?:ing)? up of\b|\bsimilar (?:to|in)\b",
     re.IGNORECASE,
 )

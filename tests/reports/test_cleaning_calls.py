@@ -23,6 +23,8 @@ KEPT = {
     "Free air under the diaphragm, Dr. ___ was paged.": "Free air under the diaphragm.",
     "Findings of a large effusion were discussed with Dr. ___.": "Large effusion.",
     "I discussed the large left pneumothorax with Dr. ___ at 5 pm.": "Large left pneumothorax.",
+    "Right mainstem intubation, telephoned to Dr. ___ at 4:12 am.": "Right mainstem intubation.",
+    "Malpositioned Dobbhoff tube, discussed with Dr. ___.": "Malpositioned Dobbhoff tube.",
 }
 GONE = (
     "Findings were discussed with Dr. ___ by phone at ___.",
@@ -36,6 +38,10 @@ GONE = (
     "Dr. ___ was paged about a pneumothorax, who saw none and no effusion.",
     "Dr. ___ was informed of the resolved pneumothorax.",
     "Dr. ___ was notified of the removal of the chest tube.",
+    "Dr. ___ was paged to ask about a history of lung cancer.",
+    "Dr. ___ was called to ask about the pneumothorax.",
+    "The wet read of left pneumothorax was discussed with Dr. ___.",
+    "The preliminary read of left effusion was discussed with Dr. ___.",
 )
 
 
