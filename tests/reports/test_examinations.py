@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_lightning import cli
 from cxr_lightning.reports.examinations import holds_several
 from cxr_lightning.reports.policy import LENIENT, Policy
 from cxr_lightning.reports.sections import split_sections
@@ -55,6 +57,19 @@ def test_several_examinations_are_left_out_unless_they_are_asked_for(text):
     assert Policy(**any_length).reason(report) == "several examinations"
     assert Policy(**any_length, several=True).reason(report) == ""
     assert LENIENT.reason(report) == ""
+
+
+def test_the_command_line_keeps_several_examinations_where_it_is_told_to(tmp_path):
+    rows = [
+        json.dumps({"study_id": str(place), "patient_id": "p", "report": text}) for place, text in enumerate(SEVERAL)
+    ]
+    (tmp_path / "studies.jsonl").write_text("\n".join(rows))
+    out = tmp_path / "reports.jsonl"
+    words = ["reports", "table", str(tmp_path / "studies.jsonl"), "--out", str(out), "--overwrite", "true"]
+    words += ["--policy.both", "false", "--policy.findings_words", "0", "--policy.impression_words", "0"]
+    for several, reasons in (("false", {"several examinations"}), ("true", {""})):
+        assert cli.run([*words, "--policy.several", several]) == 0
+        assert {json.loads(line)["reason"] for line in out.read_text().splitlines()} == reasons
 
 
 @pytest.mark.parametrize("text", ONE)
