@@ -213,7 +213,9 @@ CATALOGUE: tuple[Finding, ...] = (
         "atelectasis",
         "side",
         r"atelecta(?:sis|ses|tic)|(?:lobar|lobe|segmental|lung|pulmonary|partial) collapse|collapse of the (?:right"
-        r"|left)",
+        r"|left)"
+        r"|(?:lungs?|lobes?|lingula) (?:(?:has|have|is|are|remains?|appears?|been|now|again|\w+ly) ){0,4}collapsed"
+        r"|collapsed (?:(?:right|left) )?(?:(?:upper|middle|lower) )?(?:lungs?|lobes?|lingula)",
         "atelectasis",
         ("Atelectasis",),
     ),

@@ -132,6 +132,25 @@ _PREDICATE = re.compile(
     r"\b(?:is|are|was|were|has|have|had|with|there|shows?|remains?|persists?|and a|but|although|though|may|might"
     r"|could)\b"
 )
+# What was taken out, what only looks like a finding, and what the reader himself calls an appearance. One of these
+# words stands in each, and is looked for first: most sentences hold none of them.
+_DISCLAIMING = re.compile(r"removal|mimic|simulat|masquerad|apparent |proved|proven|turned out")
+_TAKEN_OUT_BEFORE = re.compile(r"\b(?:after|post|following|s/p)(?: (?!with\b|and\b|or\b)[\w/]+){0,4} $")
+_TAKEN_OUT = re.compile(r" (?:\w+ )?removal\b")
+_LIKE = re.compile(
+    r"(?P<doubt>\b(?:may|might|could|can) )?\b(?:mimic(?:s|king|ked)?|simulat(?:e|es|ing|ed)|masquerad(?:es|ing) as)"
+    r"(?: (?!with\b|and\b|but\b)\w+){0,4} $"
+)
+_APPARENT = re.compile(r"\bapparent(?: (?!with\b|and\b)\w+){0,3} $")
+_OF_THE_TECHNIQUE = re.compile(
+    r"[^,;]*\b(?:(?:due|secondary|related|owing|attribut\w+) to|(?:accentuated|exaggerated) by|because of|from"
+    r"|reflects?)\b[^;]*\b(?:techni\w+|rotat\w+|project\w+|ap|portable|position\w*|magnif\w+|artifact\w*|overl\w+"
+    r"|skin ?folds?|volumes?|inspiration|expiration|film|lordotic)\b"
+)
+_PROVED = re.compile(
+    r"(?: \w+){0,5}? (?:proved|proven|turned out) to (?:be|represent) (?:\w+ ){0,3}(?:nipples?|skin ?folds?|artifact\w*"
+    r"|summation|overl\w+|superimpos\w+|external|vessels?|shadows?)\b"
+)
 _NOT_INSIDE = re.compile(r"\b(?:not|no longer|non|no|\w+n't)\b")
 _TURN = re.compile(r",? (?:but|although|though|yet|however)(?:,? (?:it|this|they))?(?= )")
 _DOUBT_INSIDE = re.compile(r"\b(?:borderline|upper limits?|top normal)\b")
@@ -153,7 +172,7 @@ def certainty(sentence: str, start: int, end: int) -> Certainty:
         return Certainty.ABSENT
     if _DOUBT_INSIDE.search(sentence, start, end):
         return Certainty.UNCERTAIN
-    after = _judged_after(sentence[end:])
+    after = _disclaimed(sentence, start, end) or _judged_after(sentence[end:])
     if after is not None:
         return after
     verdict = Certainty.PRESENT
@@ -161,6 +180,22 @@ def certainty(sentence: str, start: int, end: int) -> Certainty:
         if cue.lastgroup != "pseudo" and _reaches(sentence, cue, start, end):
             verdict = Certainty.UNCERTAIN if cue.lastgroup in _DOUBTS else Certainty.ABSENT
     return verdict
+
+
+def _disclaimed(sentence: str, start: int, end: int) -> Certainty | None:
+    """Reads what takes a mention back: it was taken out, only looks so, or is owed to how the film was taken."""
+    if not _DISCLAIMING.search(sentence):
+        return None
+    before = sentence[:start]
+    if _TAKEN_OUT.match(sentence, end) and _TAKEN_OUT_BEFORE.search(before):
+        return Certainty.ABSENT
+    like = _LIKE.search(before)
+    if like:
+        return Certainty.UNCERTAIN if like["doubt"] else Certainty.ABSENT
+    if _PROVED.match(sentence, end):
+        return Certainty.ABSENT
+    apparent = _APPARENT.search(before) and _OF_THE_TECHNIQUE.match(sentence, end)
+    return Certainty.UNCERTAIN if apparent else None
 
 
 def open_cue(sentence: str) -> str:

@@ -52,7 +52,11 @@ _SEAM = re.compile(
     r"|above|below|suggest\w*"
     r"|consistent|compatible|due to)\b"
 )
-
+_JOINED = re.compile(r" (?:and|or|with|without|but|plus|otherwise|as well as|causing|obscuring|above|below|due to)\b")
+_GRADING = frozenset(
+    "in size degree extent to of volume is are now which on at the right left side bilaterally".split()  # noqa: SIM905
+)
+"""Beside a grade behind a comma, words that name no other thing: "effusion, small in size, on the left"."""
 
 _AHEAD = 8 * LONGEST
 """Characters in which a list that was cut may still be held together by an "or"."""
@@ -140,7 +144,17 @@ def _read_mention(words: str, found: list[re.Match[str]], number: int, *, placed
     places = _places(words, found, number, beside) if placed and row.detail != "none" else frozenset[Place]()
     if not places and match.group() in _BOTH_SIDES:
         places = frozenset(Place(side, "") for side in BOTH)
-    return Mention(row.name, places, verdict, severity(beside.own) or severity(beside.tail))
+    return Mention(row.name, places, verdict, severity(beside.own) or severity(_graded(beside.tail)))
+
+
+def _graded(tail: str) -> str:
+    """Keeps of what follows a finding what may grade it: no other thing's size ("with mildly tortuous aorta")."""
+    if _JOINED.match(tail):
+        return ""
+    if not tail.startswith(","):
+        return tail
+    item = tail[1:].partition(",")[0]
+    return item if all(severity(word) or word in _GRADING for word in item.split()) else ""
 
 
 @dataclass(frozen=True, slots=True)

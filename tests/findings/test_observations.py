@@ -251,3 +251,45 @@ def test_broken_answers_that_never_end_are_read_in_time() -> None:
         for number in range(5):
             assert observe(f"{number} " + " ".join([phrase] * 2000)).readings
     assert time.process_time() - started < 10, "its time grows with the length, not with its square"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("Tiny left pneumothorax, expected post tube removal.", "Support Devices", "absent"),
+        ("Tiny left pneumothorax, expected post tube removal.", "Pneumothorax", "present"),
+        ("Pneumothorax following chest tube removal.", "Support Devices", "absent"),
+        ("Status post chest tube removal with small pneumothorax.", "Support Devices", "absent"),
+        ("Status post chest tube removal with small pneumothorax.", "Pneumothorax", "present"),
+        ("Pneumothorax after PICC line removal, left chest tube in place.", "Support Devices", "present"),
+        ("Chest tube removal is recommended.", "Support Devices", "present"),
+        ("There is a skin fold over the left lung that mimics a pneumothorax.", "Pneumothorax", "absent"),
+        ("A skin fold could mimic a pneumothorax.", "Pneumothorax", "uncertain"),
+        ("Skin fold mimicking a pneumothorax and left pneumothorax.", "Pneumothorax", "present"),
+        ("Apparent enlargement of the heart is due to AP technique.", "Cardiomegaly", "uncertain"),
+        ("Apparent enlargement of the heart.", "Cardiomegaly", "present"),
+        ("Enlargement of the heart is due to failure.", "Cardiomegaly", "present"),
+        ("The opacity proved to be a nipple shadow.", "Lung Opacity", "absent"),
+        ("The opacity proved to be pneumonia.", "Lung Opacity", "present"),
+        ("The left lung has collapsed. The right lung is clear.", "Atelectasis", "present"),
+        ("Collapsed right lower lobe.", "Atelectasis", "present"),
+        ("No collapsed lobe.", "Atelectasis", "absent"),
+    ],
+)
+def test_what_is_disclaimed_or_taken_out_is_not_there(text: str, name: str, expected: str) -> None:
+    assert observe(text)[name].certainty.value == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "step"),
+    [
+        ("Cardiac silhouette is enlarged with mildly tortuous aorta.", "Cardiomegaly", None),
+        ("Cardiomegaly, mild degenerative changes.", "Cardiomegaly", None),
+        ("Cardiomegaly and severe scoliosis.", "Cardiomegaly", None),
+        ("Pleural effusion, small, on the left.", "Pleural Effusion", 1),
+        ("The pleural effusion is large.", "Pleural Effusion", 3),
+        ("Mild cardiomegaly with tortuous aorta.", "Cardiomegaly", 1),
+    ],
+)
+def test_a_grade_belongs_to_the_noun_beside_it(text: str, name: str, step: int | None) -> None:
+    assert observe(text)[name].severity == step

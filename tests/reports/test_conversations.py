@@ -277,3 +277,16 @@ def test_places_and_projections_are_read() -> None:
     unsaid = Context(view=False, technique=False)
     answers = {each.answer for key in range(60) for each in ask_all(said, str(key), unsaid) if each.kind == "view"}
     assert {"AP.", "It is an AP projection.", "The film was taken AP."} <= answers
+
+
+def test_a_second_one_that_is_nowhere_leaves_the_place_open() -> None:
+    one, two = "A 6 mm nodule is in the right lung.", "A 6 mm nodule is in the right lung. There is a second nodule."
+    for text, placed in ((one, True), (two, False)):
+        asked = [each for key in range(40) for each in ask_all(Said(text, text), str(key), shares=EVEN)]
+        assert any(each.kind == "place" for each in asked) is placed
+
+
+def test_a_device_near_a_bone_is_not_of_the_bones() -> None:
+    text = "The left subclavian line is kinked at the clavicle. The heart is normal."
+    asked = [each for key in range(80) for each in ask_all(Said(text, text), str(key), shares=EVEN)]
+    assert {each.about for each in asked if each.kind == "region"} == {"the heart"}

@@ -159,6 +159,7 @@ def sizes(text: str) -> set[str]:
         ("There is a large right and small left pleural effusion.", ""),
         ("Small left pleural effusion.", "Small."),
         ("Mild to moderate pulmonary edema.", ""),
+        ("Cardiac silhouette is enlarged with mildly tortuous aorta.", ""),
         ("Small left pleural effusion and moderate cardiomegaly.", "Small."),
     ],
 )

@@ -193,14 +193,17 @@ def views(said: Said, context: Context, key: str) -> list[Asked]:
         key: Its key.
     """
     asked: list[Asked] = []
+    portrayed = projection(said.technique) if said.position == "frontal" else ""
+    drawn = said.position == "lateral" or (said.position == "frontal" and fraction(key, "view") < _FRONTAL_RATE)
+    if not (portrayed or drawn):
+        return []
     told = carried(said, key, context, mixed=True)
     lone = not (told.keys() & {"view", "technique"} or (context.lateral and said.lateral))
-    if lone and (said.position == "lateral" or (said.position == "frontal" and fraction(key, "view") < _FRONTAL_RATE)):
+    if lone and drawn:
         answer = choose(("This is a {} view.", "{}.", "It is a {} chest radiograph."), key, "view answer")
         words = _capital(answer.format(said.position))
         asked.append(Asked("view", choose(VIEW, key, "view wording"), words, said.position))
-    portrayed = projection(said.technique)
-    if portrayed and "technique" not in told and said.position == "frontal":
+    if portrayed and "technique" not in told:
         answer = choose(("{}.", "It is {} projection.", "The film was taken {}."), key, "projection answer")
         written = portrayed if answer != "It is {} projection." else {"AP": "an AP", "PA": "a PA"}[portrayed]
         asked.append(Asked("view", choose(PROJECTION, key, "projection"), answer.format(written), portrayed))

@@ -186,6 +186,14 @@ class Reading:
                     found[name] = min(found.get(name, each.certainty), each.certainty, key=_WEIGHT.index)
         return found
 
+    @cached_property
+    def _rows_as_written(self) -> dict[str, set[Certainty]]:
+        found = dict[str, set[Certainty]]()
+        for line in self.written:
+            for each in line.mentions:
+                found.setdefault(each.finding, set()).add(each.certainty)
+        return found
+
     def _as_written(self, name: str) -> Certainty:
         """Judge an observation from both texts: of two verdicts, the one that states more stands."""
         own = self.observations[name].certainty
@@ -230,8 +238,10 @@ class Reading:
 
     def _read(self, topic: Topic) -> bool | None:
         found = [pair for row in topic.rows for pair in self._by_row.get(row, ())]
+        if not found and not (topic.cleared and self.clear):
+            return None
         certainties = {each.certainty for each, _ in found}
-        written = {each.certainty for line in self.written for each in line.speaks(topic.rows, *_WEIGHT)}
+        written = {each for row in topic.rows for each in self._rows_as_written.get(row, ())}
         if written - certainties and (certainties or written & {*_OPEN}):
             return None
         if certainties == {Certainty.PRESENT}:
@@ -242,8 +252,6 @@ class Reading:
         about = {topic.observation, *_CHILDREN.get(topic.observation, ())}
         if any(self._as_written(name) in _OPEN for name in about):
             return None
-        if not found:
-            return False if topic.cleared and self.clear else None
         return None if any(_QUALIFIED.search(line.text) and not _sound(each) for each, line in found) else False
 
     def _agree(self, topic: Topic, holds: bool) -> bool:
@@ -268,7 +276,8 @@ def read(said: Said) -> Reading:
     text = " ".join(part for part in (said.findings, said.impression) if part) or said.summary
     lines = {line.text: line for line in map(_line, read_sentences(text)) if line.text}
     observations = observe(text)
-    written = tuple(dict.fromkeys(line for line in map(_line, _sentences_of(said.written)) if line.text not in lines))
+    unlike = {line.text: line for line in map(_line, _sentences_of(said.written, text)) if line.text not in lines}
+    written = tuple(unlike.values())
     return Reading(
         text=text,
         lines=tuple(lines.values()),
@@ -280,8 +289,10 @@ def read(said: Said) -> Reading:
     )
 
 
-def _sentences_of(written: str) -> list[str]:
+def _sentences_of(written: str, cleaned: str) -> list[str]:
     """Cuts the report as written; its lines may end within a sentence, and a list's numbers are none."""
+    if " ".join(written.split()) == cleaned:
+        return []
     return [" ".join(each.split()) for each in read_sentences(written) if _LETTER.search(each)]
 
 
@@ -297,12 +308,12 @@ def is_of_a_device(sentence: str) -> bool:
 def _clear(lines: tuple[Line, ...], sentences: list[str], observations: Observations) -> str:
     if observations[NO_FINDING].certainty is not Certainty.PRESENT:
         return ""
+    clear = next((each for each in sentences if _CLEAR.search(each) and not _NOT_CLEAR.search(each)), "")
     # "Clear" denies only where every word about the lungs is known.
-    if any(each.certainty in _OPEN and each.finding not in DEVICE_ROWS for line in lines for each in line.mentions):
+    if not clear or any(_OF_THE_LUNGS.search(line.text) and not is_known_normal(line.text) for line in lines):
         return ""
-    if any(_OF_THE_LUNGS.search(line.text) and not is_known_normal(line.text) for line in lines):
-        return ""
-    return next((each for each in sentences if _CLEAR.search(each) and not _NOT_CLEAR.search(each)), "")
+    stated = (each for line in lines for each in line.mentions if each.certainty in _OPEN)
+    return clear if all(each.finding in DEVICE_ROWS for each in stated) else ""
 
 
 def _sound(mention: Mention) -> bool:
