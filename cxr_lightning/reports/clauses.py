@@ -21,7 +21,8 @@ _POINTS_BACK = re.compile(
 )
 # A comma alone parts run-on statements: "tubes unchanged, lungs clear", "... has grown, there is a shift".
 _RUN_ON = re.compile(
-    r"^(?:there (?:now )?(?:is|are|has|have)|(?:the|no) [^,]*? (?:is|are|has|have|remains?|appears?|persists?)"
+    r"^(?:there (?:now )?(?:is|are|has|have)"
+    r"|(?:the|no|left|right) [^,]*? (?:is|are|has|have|remains?|appears?|persists?)"
     r"|it is)\b",
     _I,
 )

@@ -139,6 +139,8 @@ _STILL = any_of(
     (?:up|down) from|(?:better|poorer|deeper|shallower|lower) inspiration
     (?:in|de)creased{_OF_A_FINDING}"""
 )
+_NEWER = pattern(r"\b(?:new|larger|increased|worse\w*)\b")
+_DENIES = pattern(r"\b(?:no|without|nor)\b")
 _STILL_PRIOR = pattern(rf"\b{_STILL}\b|^(?:there (?:is|has been) )?no changes?\b")
 
 
@@ -181,6 +183,9 @@ def _unqualified(sentence: str) -> str:
 def _without_closing(sentence: str) -> str:
     """Cut the comparison that ends a sentence; nothing is left of one that only says what is always there."""
     compared = _CLOSING.sub("", sentence).rstrip(" ,")
+    # "No pneumothorax, new since ___" may leave an old one.
+    if _NEWER.search(sentence[len(compared) :]) and _DENIES.search(compared):
+        return ""
     shorter = _CLOSING_WORD.sub("", compared)
     return "" if shorter != compared and is_neutral(shorter) else shorter
 

@@ -64,7 +64,7 @@ KEPT = {
     ),
     "Bibasilar atelectasis has improved on the right but worsened on the left.": "Bibasilar atelectasis.",
     "Right lung is clear, left lower lobe atelectasis has improved.": (
-        "Right lung is clear, left lower lobe atelectasis."
+        "Right lung is clear. Left lower lobe atelectasis."
     ),
     "Cardiomegaly is stable, no effusion.": "Cardiomegaly. No effusion.",
     "Heart size is increased.": "Heart size is increased.",

@@ -10,6 +10,8 @@ from cxr_lightning.reports.residue import residue_of
 pytestmark = pytest.mark.quick
 
 KEPT = {
+    "Right effusion has resolved, left effusion persists.": "Left effusion.",
+    "The lungs are clear, unchanged, without effusion.": "The lungs are clear without effusion.",
     "AP chest compared to ___: ET tube tip is 8 cm above the carina. No pneumothorax.": (
         "ET tube tip is 8 cm above the carina. No pneumothorax."
     ),
@@ -188,6 +190,8 @@ KEPT = {
     ),
 }
 GONE = (
+    "There is no evidence of pneumothorax, new since ___.",
+    "No pneumothorax, which was seen on ___, remains.",
     "No evidence of newly appeared focal parenchymal opacities suggesting pneumonia.",
     "The patient has taken a somewhat better inspiration.",
     "Heart is larger than before.",
