@@ -407,7 +407,8 @@ def test_sections_laid_out_as_an_archive_has_them_come_back(draw, words):
     ":", "a:", "A: ", "FINDINGS:\n", "IMPRESSION ", "FINDINGS - ", " ", "\n \n", "_" * 30 + "\n", "ADDENDUM:\n", "\r",
     "FINDINGS; ", "**a:**", "Plan: 2. A ", "IMPRESSION: 1. A\nNOTE: x ", ". findings - ", "NOTE:\n", "1. A ",
     "A. B: ", "FINAL REPORT\n",
-    "ADDENDUM by ", ". ADDENDUM (", "WET READ #1 ", "Addendum to the ", "\nADDENDUM  a", "AAAAAAB:\n", "Findings ", "CHEST\n", "FINDINGS\n\n",
+    "ADDENDUM by ", ". ADDENDUM (", "WET READ #1 ", "Addendum to the ", "\nADDENDUM  a", "AAAAAAB:\n", "Findings ",
+    "CHEST\n", "FINDINGS\n\n",
 ])  # fmt: skip
 def test_no_text_takes_long(unit):
     def seconds(size):

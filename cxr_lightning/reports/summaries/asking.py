@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,8 @@ from cxr_lightning.reports.summaries.outcome import Open, Outcome, look
 from cxr_lightning.reports.summaries.trouble import SummariesError
 
 _MOST_REFUSED, _SHARE_REFUSED = 10, 0.05
+_FEWEST = 50
+"""Reports after which the share of those whose answers were all at fault says something of the model."""
 _AHEAD = 16
 """Questions begun for each that is in the air: one that waits long then holds up no other."""
 _DRAIN_SECONDS = 60.0
@@ -36,11 +39,15 @@ class Asking:
         journal: Where answers are kept.
         purse: What may be spent.
         ask_again: Ask again what was in the air when a process was killed.
+        max_at_fault: Share of reports whose answers may both be at fault; beyond it, nothing more is paid.
     """
 
-    def __init__(self, endpoint: Endpoint, journal: Journal, purse: Purse, *, ask_again: bool) -> None:
+    def __init__(
+        self, endpoint: Endpoint, journal: Journal, purse: Purse, *, ask_again: bool, max_at_fault: float = 1.0
+    ) -> None:
         self._endpoint, self._journal, self._purse = endpoint, journal, purse
-        self._ask_again = ask_again
+        self._ask_again, self._max_at_fault = ask_again, max_at_fault
+        self._settled, self._at_fault, self._faults = 0, 0, Counter[str]()
         self._refused, self._in_the_air, self._counting = 0, 0, threading.Condition()
         # One thread checks at a time: an answer that has arrived is to be kept at once, not behind all others' checks.
         self._checking = threading.Lock()
@@ -59,7 +66,7 @@ class Asking:
         Raises:
             ServerError: The server is gone.
             BudgetError: The budget is spent.
-            SummariesError: The server refuses too many.
+            SummariesError: The server refuses too many, or too many answers are at fault.
         """
         most = max(_MOST_REFUSED, _SHARE_REFUSED * many)
         try:
@@ -88,7 +95,22 @@ class Asking:
                 self._count_refusal(most)
             except LostError:
                 pass  # the journal knows
+        self._count_outcome(state)
         return question.key, state
+
+    def _count_outcome(self, outcome: Outcome) -> None:
+        with self._counting:
+            self._settled += 1
+            self._at_fault += outcome.why == "checks"
+            self._faults.update(outcome.last)
+            settled, at_fault, faults = self._settled, self._at_fault, self._faults.most_common(3)
+        if settled >= _FEWEST and at_fault > self._max_at_fault * settled:
+            kinds = ", ".join(f"{kind} ({count})" for kind, count in faults)
+            raise SummariesError(
+                f"Of {settled} reports, both answers about {at_fault} were at fault: {kinds}. What was answered is "
+                "kept. Remedy: look at some by --sample 20 --show true; another --model, a larger --max_tokens; or "
+                "--max_at_fault 1, and rules summarise the rest."
+            )
 
     def _put(self, question: Question, state: Open) -> None:
         key, turn, messages = question.key, state.turn, _messages(question, state)

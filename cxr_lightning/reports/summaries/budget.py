@@ -61,12 +61,14 @@ class Forecast:
         asked_tokens: Theirs.
         tokens: Of their answers.
         longest: Bytes of the longest question.
+        again: Share of answers that are asked for once more.
     """
 
     calls: int = 0
     asked_tokens: int = 0
     tokens: int = 0
     longest: int = 0
+    again: float = _AGAIN
 
     def add(self, question: Question) -> None:
         """Adds one.
@@ -100,8 +102,8 @@ class Forecast:
     @property
     def all_tokens(self) -> tuple[int, int]:
         """Tokens asked and answered, with those that are asked for twice."""
-        again = _AGAIN * (self.asked_tokens + self.tokens + _AGAIN_TOKENS * self.calls)
-        return round(self.asked_tokens + again), round((1 + _AGAIN) * self.tokens)
+        again = self.again * (self.asked_tokens + self.tokens + _AGAIN_TOKENS * self.calls)
+        return round(self.asked_tokens + again), round((1 + self.again) * self.tokens)
 
     def minutes(self, spent: Spent, rates: Rates) -> float:
         """Returns how long it will take.
@@ -111,7 +113,7 @@ class Forecast:
             rates: How fast it may be asked.
         """
         asked, answered = self.all_tokens
-        calls = (1 + _AGAIN) * self.calls
+        calls = (1 + self.again) * self.calls
         each = spent.seconds / spent.answers if spent.answers else answered / max(calls, 1) / _TOKENS_A_SECOND
         limits = [calls * each / rates.concurrency / 60]
         limits += [calls / rates.requests] if rates.requests else []

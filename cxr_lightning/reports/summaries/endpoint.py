@@ -198,8 +198,21 @@ class Endpoint:
             return False
         if not self._ask_again and _maybe_billed(error):
             return False
+        self._tell_gone(error)
         # A page or half an answer where an answer belongs: something in between stumbled, and may stand again.
         return passing(error) or _is_nonsense(error)
+
+    def _tell_gone(self, error: Exception) -> None:
+        """Says that nobody answers, now and then: attempts take minutes, and silence looks like work."""
+        import openai
+
+        if not isinstance(error, openai.APIConnectionError):
+            return
+        with self._telling:
+            if time.monotonic() < self._told + _TELL_SECONDS:
+                return
+            self._told = time.monotonic()
+        log.warning("No answer from %s (%s); trying again, for some three minutes.", self.shown, _called(error))
 
     def _only_model(self) -> str:
         try:
@@ -240,6 +253,10 @@ def _maybe_billed(error: Exception) -> bool:
         cause = type(error.__cause__).__name__
         return silent(error) or cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
     return _is_nonsense(error) or getattr(error, "final", False)
+
+
+def _called(error: Exception) -> str:
+    return type(error.__cause__ or error).__name__
 
 
 def _is_spent(error: Exception) -> bool:

@@ -35,19 +35,21 @@ def require_apart(out: Path, reports: Path) -> None:
             raise SummariesError(f"{file}: is a folder. Remedy: name a file as --out.")
 
 
-def require_replaceable(out: Path, model: str, prompt: str) -> None:
+def require_replaceable(out: Path, model: str, prompt: str, studies: int) -> None:
     """Refuses to replace summaries that would not come again by the same command.
 
     Args:
         out: Where summaries shall be written. What the rules wrote may be replaced, and what the same model wrote.
         model: Who will be asked; empty where the rules summarise.
         prompt: Version of what is asked; empty where nobody is.
+        studies: How many summaries will stand there.
 
     Raises:
-        SummariesError: Other summaries stand there, or none at all but something else.
+        SummariesError: Other or more summaries stand there, or none at all but something else.
     """
     if not out.exists():
         return
+    number = 0
     with out.open("rb") as stream:
         for number, raw in enumerate(stream, start=1):
             wrote = _wrote(raw)
@@ -56,6 +58,8 @@ def require_replaceable(out: Path, model: str, prompt: str) -> None:
             if wrote not in (("", ""), (model, prompt)):
                 made = "the rules" if not model else "another model" if wrote[0] != model else "another prompt"
                 raise _refusal(out, f"line {number} was written by a model, and now {made} would")
+    if number > studies:
+        raise _refusal(out, f"holds {number:,} summaries, and {studies:,} would stand there")
 
 
 def _wrote(raw: bytes) -> tuple[str, str] | None:

@@ -66,6 +66,15 @@ class Journal(Ledger):
             self._pay(model, asked, tokens, 0.0, answers=0)
         self._refused.clear()  # what was refused is asked again: the server may have been at fault
 
+    def share_again(self, fewest: int = 20) -> float | None:
+        """Returns the share of answers that were asked for once more; None where too few are there to say.
+
+        Args:
+            fewest: How many that is.
+        """
+        first, second = (len(self._answers[turn]) for turn in (1, 2))
+        return min(1.0, second / first) if first >= fewest else None
+
     def asked(self, key: bytes, turn: Turn, model: str, most: tuple[int, int]) -> None:
         """Keeps that a request leaves; one that was held back by a busy server has not left yet.
 

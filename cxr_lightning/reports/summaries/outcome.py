@@ -21,12 +21,12 @@ Why = Literal["", "checks", "refused", "in the air", "nothing to merge", "identi
 
 _MEANING: dict[Why, str] = {
     "": "",
-    "checks": "both answers were at fault",
-    "refused": "the server refused the text",
-    "in the air": "cut off, and not to be paid twice",
-    "nothing to merge": "one sentence, or none",
-    "identifiers": "may name somebody, so not sent",
-    "no endpoint": "nobody was asked",
+    "checks": "checks: both answers were at fault",
+    "refused": "refused by the server",
+    "in the air": "in the air when it was cut off: not to be paid twice",
+    "nothing to merge": "nothing to merge: one sentence, or none",
+    "identifiers": "identifiers: may name somebody, so not sent",
+    "no endpoint": "no endpoint was given",
 }
 
 

@@ -54,6 +54,7 @@ def summarize(
     price_out: float = 0.0,
     budget: float | None = None,
     ask_again: bool = True,
+    max_at_fault: float = 0.9,
     may_leave_site: bool = False,
     limit: int | None = None,
     sample: int | None = None,
@@ -84,6 +85,8 @@ def summarize(
             before the first is.
         ask_again: Ask again where a request was cut off, or its process killed, before the answer came. A provider may
             bill both; with false such reports are summarised by rule, and nothing is billed twice.
+        max_at_fault: The run ends where both answers are at fault for more than this share of its reports, once it has
+            seen 50; 1 never ends it.
         may_leave_site: Let text of credentialed sources go to a server that is neither on this machine nor on a private
             network: your data's licence and your hospital must allow it.
         limit: Only so many of the first reports.
@@ -102,6 +105,8 @@ def summarize(
         return
     prices, rates = Prices(price_in, price_out), Rates(concurrency, requests_per_minute, tokens_per_minute)
     _require(out, prices, budget, rates, busy_minutes, max_tokens=max_tokens, limit=limit, sample=sample)
+    if not 0 <= max_at_fault <= 1:
+        raise SummariesError(f"--max_at_fault {max_at_fault}: a share, 0 to 1.")
     assert out is not None
     require_apart(out, reports)
     choice, shown = choose(reports, limit=limit, sample=sample), list[Summary]()
@@ -110,7 +115,7 @@ def summarize(
     out.parent.mkdir(parents=True, exist_ok=True)
     if endpoint is None:
         if not overwrite:
-            require_replaceable(out, "", "")
+            require_replaceable(out, "", "", len(choice.places))
         counts = _write(by_rule(choice), choice, out, "", shown if show else None)
     else:
         direct = _require_allowed(choice, endpoint, may_leave_site=may_leave_site)
@@ -119,16 +124,17 @@ def summarize(
             ask_again=ask_again, patience=60 * busy_minutes,
         )  # fmt: skip
         if not overwrite:
-            require_replaceable(out, server.name, prompt.version())
+            require_replaceable(out, server.name, prompt.version(), len(choice.places))
         with closing(server), Journal(out.with_name(f"{out.name}.journal")) as journal:
-            plan = _asked(choice, server, journal, Purse(prices, budget), prices, budget, rates, ask_again=ask_again)
+            plan = _asked(choice, server, journal, Purse(prices, budget), prices, budget, rates, ask_again=ask_again,
+                          max_at_fault=max_at_fault)  # fmt: skip
             counts = _write(by_model(plan, journal), choice, out, server.name, shown if show else None)
     _print(shown, counts, out)
 
 
 def _asked(
     choice: Choice, server: Endpoint, journal: Journal, purse: Purse, prices: Prices, budget: float | None,
-    rates: Rates, *, ask_again: bool,
+    rates: Rates, *, ask_again: bool, max_at_fault: float,
 ) -> Plan:  # fmt: skip
     """Asks what the journal does not know, if the budget bears it."""
     if journal.spoilt:
@@ -136,9 +142,11 @@ def _asked(
     for each in journal.spent.values():  # of whichever model: the budget is the journal's
         purse.pay(each.asked_tokens, each.tokens)
     spent = journal.spent.get(server.name, Spent())
-    asking = Asking(server, journal, purse, ask_again=ask_again)
+    asking = Asking(server, journal, purse, ask_again=ask_again, max_at_fault=max_at_fault)
     with _progress("Reading", len(choice.places)) as tick:
         plan = make_plan(choice, server.name, server.max_tokens, asking.look, tick)
+    if (again := journal.share_again()) is not None:
+        plan.forecast.again = again
     minutes = plan.forecast.minutes(spent, rates)
     log.info(
         "%s reports, %s of them word for word like another; %s texts are settled. To %s: %s.",

@@ -19,7 +19,7 @@ from cxr_lightning.reports.summaries.trouble import SummariesError
 from cxr_lightning.reports.summaries.verb import summarize
 from cxr_lightning.site import OffSiteError
 
-from .conftest import asked_about, drawn_reports, read, write_lines
+from .conftest import Pen, asked_about, drawn_reports, read, write_lines
 
 OFF_SITE = "http://192.0.2.1/v1"  # reserved for documentation: nobody is there
 
@@ -41,7 +41,7 @@ def test_without_an_endpoint_the_rules_summarise(few, tmp_path, capsys):
     assert [line["summary"] for line in read(out)] == [line["text"] for line in kept]
     assert {line["how"] for line in read(out)} == {"rules"}
     assert out.stat().st_mode & 0o777 == 0o600
-    assert "nobody was asked" in capsys.readouterr().out
+    assert "no endpoint was given" in capsys.readouterr().out
     assert [each.name for each in out.parent.iterdir()] == ["out.jsonl"]
 
 
@@ -342,3 +342,36 @@ def test_on_the_command_line(few, tmp_path, capsys):
     assert len(read(tmp_path / "out.jsonl")) == 60
     assert cli.run(["summarize", str(few), "--out", str(tmp_path / "o"), "--endpoint", OFF_SITE]) == 1
     assert "192.0.2.1" in capsys.readouterr().err
+
+
+def test_a_model_that_fails_every_report_is_not_paid_to_the_end(tmp_path, scribe):
+    scribe.speech = lambda messages: "The heart weighs 400 grams."
+    texts = [(f"{TWO[0]} A nodule of {number} mm.", TWO[1]) for number in range(120)]
+    lines = lines_of(tmp_path, *texts)
+    with pytest.raises(SummariesError, match=r"Of 5\d reports, both answers about 5\d were at fault: ") as told:
+        summarize(lines, out=tmp_path / "out.jsonl", endpoint=scribe.url, concurrency=1)
+    assert "--max_at_fault 1" in str(told.value)
+    asked = scribe.begun.total()
+    assert 100 <= asked < 140
+    summarize(lines, out=tmp_path / "out.jsonl", endpoint=scribe.url, max_at_fault=1)
+    assert scribe.begun.total() == 240
+    assert {line["why"] for line in read(tmp_path / "out.jsonl")} == {"checks"}
+
+
+def test_fewer_summaries_do_not_replace_more_unasked(few, tmp_path):
+    out = tmp_path / "out.jsonl"
+    summarize(few, out=out)
+    before = out.read_bytes()
+    with pytest.raises(SummariesError, match=r"holds \d+ summaries, and 3 would stand there"):
+        summarize(few, out=out, sample=3)
+    assert out.read_bytes() == before
+    summarize(few, out=out, sample=3, overwrite=True)
+    assert len(read(out)) == 3
+
+
+def test_a_server_that_is_gone_is_told_of_while_it_is_tried(tmp_path, scribe, monkeypatch, caplog):
+    monkeypatch.setattr("cxr_lightning.reports.summaries.endpoint.TRIES", 2)
+    monkeypatch.setattr(Pen, "do_POST", lambda pen: setattr(pen, "close_connection", True))
+    with pytest.raises(ServerError):
+        summarize(lines_of(tmp_path, TWO), out=tmp_path / "out.jsonl", endpoint=scribe.url)
+    assert sum("No answer from" in text for text in caplog.messages) == 1
