@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from rich.console import Console
 from cxr_lightning import __version__
 from cxr_lightning.reports.conversations import Context, Style
 from cxr_lightning.reports.policy import Rules
-from cxr_lightning.reports.sources import Columns, Flaw, Reading, source_named
+from cxr_lightning.reports.sources import Columns, Flaw, Found, Reading, source_named
 from cxr_lightning.shards.belongings import MADE
 from cxr_lightning.shards.contract import Format, ImageRecord, IndexRecord
 from cxr_lightning.shards.flaws import Flaws, TooManyFlaws
@@ -67,6 +67,7 @@ def pack(
     dialogues: Dialogues = "all",
     duplicates: Duplicates = "leave_out",
     identifiers: Named = "tell",
+    limit: int | None = None,
     max_bad: float = 0.01,
     workers: int | None = None,
     part: str | None = None,
@@ -105,6 +106,7 @@ def pack(
         duplicates: Studies whose image has the same pixels as another study's: leave_out, or keep.
         identifiers: Studies whose text seems to name someone (dates, names, numbers, addresses): tell (count them),
             or leave_out.
+        limit: Only so many of the source's first studies, to try what follows.
         max_bad: Share of studies that may be bad; they are skipped and listed. 0.01 of fewer than 100 studies is none.
         workers: Processes that prepare studies; as many as there are cores and work for if not given.
         part: Make a part of the shards: 0/16 is the first of sixteen. Whichever part is the last to be done makes the
@@ -118,9 +120,19 @@ def pack(
     recipe = Recipe(size, format, quality, conversation, keep_study_ids, fit, kept, context, identifiers, dialogues)
     share = Part.read(part)
     secret = secret_of(patient_key, patient_key_file)
-    _check(max_bad, workers, samples_per_shard)
+    _check(max_bad, workers, samples_per_shard, limit)
     command = _command(
-        [source, str(root), asdict(recipe), asdict(reading), asdict(split), samples_per_shard, duplicates, summaries],
+        [
+            source,
+            str(root),
+            asdict(recipe),
+            asdict(reading),
+            asdict(split),
+            samples_per_shard,
+            duplicates,
+            summaries,
+            limit,
+        ],
         secret,
     )
     stamp = _stamp([*kind.tables(root), *([] if summaries is None or not summaries.exists() else [summaries])])
@@ -131,8 +143,8 @@ def pack(
     def planned() -> Plan:
         with course(console, "reading reports", None) as told, workshop.planning() as folder:
             return write_plan(
-                folder, kind.read(root, reading), command=command, stamp=stamp, fractions=split, secret=secret,
-                samples_per_shard=samples_per_shard, summaries=summaries, priors=context.prior,
+                folder, _first(kind.read(root, reading), limit), command=command, stamp=stamp, fractions=split,
+                secret=secret, samples_per_shard=samples_per_shard, summaries=summaries, priors=context.prior,
                 balanced=conversation == "mixed", told=told.reach,
             )  # fmt: skip
 
@@ -167,7 +179,19 @@ def _goes_on(workshop: Workshop) -> str:
     return f"{workshop.folder} keeps what is made; the same command goes on with it."
 
 
-def _check(max_bad: float, workers: int | None, samples_per_shard: int) -> None:
+def _first(items: Iterable[Found | Flaw], limit: int | None) -> Iterator[Found | Flaw]:
+    """Yields what a source says until so many studies were found, those that cannot be used among them."""
+    found = 0
+    for item in items:
+        if limit is not None and found == limit:
+            return
+        found += isinstance(item, Found) or item.bad
+        yield item
+
+
+def _check(max_bad: float, workers: int | None, samples_per_shard: int, limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit {limit}: must be at least 1")
     if not 0 <= max_bad <= 1:
         raise ValueError(f"--max_bad {max_bad}: a share, 0 to 1")
     if workers is not None and workers < 1:
@@ -272,7 +296,9 @@ def _tell_more(console: Console, plan: Plan, made: Sequence[Made], index: IndexR
     tell_views(console, sum(each.unknown for each in made), samples)
     if plan.summarised:
         by_rule = sum(each.by_rule for each in made)
-        console.print(f"{samples - by_rule} of {samples} summaries are from --summaries; rules wrote the others.")
+        told = f"{samples - by_rule} of {samples} summaries are from --summaries; rules wrote the others."
+        few = samples - by_rule < 0.9 * samples
+        console.print(f"{told} Was the file made with --sample or --limit?" if few else told)
     packed = sum(counts["samples"] for counts in index["splits"].values())
     if packed == sum(counts["patients"] for counts in index["splits"].values()):
         console.print(

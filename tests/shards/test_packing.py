@@ -309,13 +309,25 @@ def test_no_report_text_and_no_patient_reaches_the_screen(tmp_path, capfd, caplo
 
 
 @pytest.mark.quick
-def test_what_names_someone_in_a_licence_or_a_label_is_counted_and_an_endless_text_is_bad(tmp_path, capfd):
+def test_what_names_someone_in_a_licence_or_a_label_is_counted_and_an_endless_text_is_bad(tmp_path, capfd, monkeypatch):
     rows = [row(number) for number in range(8)]
     rows[2]["licence"], rows[3]["labels"] = "CC BY Dr. John Fictitious", ["Dr. Fictitious"]
-    rows[5]["findings"] = " ".join(f"Nodule of {number} mm." for number in range(300_000))
+    rows[5]["findings"] = " ".join(f"There is a nodule of {number} mm." for number in range(500))
+    monkeypatch.setattr("cxr_lightning.shards.preparation.LARGEST_RECORD", 1 << 14)
     write_table(tmp_path / "in", rows)
-    pack("table", tmp_path / "in", out=tmp_path / "out", max_bad=0.2, identifiers="leave_out")
+    pack("table", tmp_path / "in", out=tmp_path / "out", max_bad=0.2, identifiers="leave_out", workers=1)
     told = " ".join(capfd.readouterr().err.split())
     assert "text too long" in told
     assert "Fictitious" not in told
     assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 5
+
+
+@pytest.mark.quick
+def test_a_few_studies_are_packed_to_try(tmp_path):
+    table = table_of(tmp_path / "in", 30)
+    pack("table", table, out=tmp_path / "out", limit=8)
+    assert sum(counts["samples"] for counts in read_index(tmp_path / "out").counts.values()) == 8
+    with pytest.raises(ValueError, match="is not empty"):
+        pack("table", table, out=tmp_path / "out")
+    with pytest.raises(ValueError, match="--limit 0"):
+        pack("table", table, out=tmp_path / "other", limit=0)
