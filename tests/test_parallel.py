@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,8 +46,9 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path, temporary):
     (tmp_path / "seen").mkdir()
     (tmp_path / temporary).mkdir(parents=True)
     (tmp_path / "working.py").write_text(_WORKING)
-    # The temporary files of these processes are theirs: a killed one leaves some behind.
-    where = {**os.environ, "TMPDIR": str(tmp_path / temporary)} if temporary != "short" else None
+    # The temporary files of these processes are theirs, and none of them stays.
+    folder = tmp_path / temporary if temporary != "short" else Path(tempfile.mkdtemp(prefix="s-", dir="/tmp"))
+    where = {**os.environ, "TMPDIR": str(folder)}
     process = subprocess.Popen([sys.executable, tmp_path / "working.py", tmp_path / "seen"], env=where)
     try:
         assert until(lambda: len(os.listdir(tmp_path / "seen")) == 2)
@@ -57,6 +59,8 @@ def test_workers_end_with_the_process_that_they_work_for(tmp_path, temporary):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert until(lambda: not any(map(is_running, workers)))
+    assert until(lambda: not list(folder.iterdir()))
+    folder.rmdir()
 
 
 def test_workers_import_nothing_from_where_they_happen_to_start(tmp_path):
@@ -70,3 +74,32 @@ def test_workers_import_nothing_from_where_they_happen_to_start(tmp_path):
     subprocess.run(command, cwd=tmp_path / "here", check=True)
     assert os.listdir(tmp_path / "seen")
     assert not (tmp_path / "wrong").exists()
+
+
+_UNGUARDED = """
+import sys
+from glob import escape
+from cxr_lightning.parallel import in_order
+
+print("ran", *in_order(escape, ["a", "[", "c"], 2))
+"""
+
+
+@pytest.mark.parametrize("temporary", ["short", "x" * 100], ids=["forked", "spawned"])
+@pytest.mark.parametrize("how", ["a file", "standard input", "a word"])
+def test_workers_do_not_run_the_script_again_that_they_work_for(tmp_path, temporary, how):
+    (tmp_path / temporary).mkdir()
+    (tmp_path / "un guarded.py").write_text(_UNGUARDED)
+    words = {"a file": [tmp_path / "un guarded.py"], "standard input": ["-"], "a word": ["-c", _UNGUARDED]}[how]
+    where = {**os.environ, "TMPDIR": str(tmp_path / temporary)} if temporary != "short" else None
+    given = _UNGUARDED if how == "standard input" else ""
+    done = subprocess.run([sys.executable, *words], input=given, env=where, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "ran a [[] c\n"), done.stderr
+
+
+def test_workers_say_that_they_cannot_start_in_a_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    words = f"import os; os.rmdir({str(tmp_path / 'gone')!r})\n{_UNGUARDED}"
+    done = subprocess.run([sys.executable, "-c", words], cwd=tmp_path / "gone", capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "started in is gone. Remedy: cd to one that is there" in done.stderr

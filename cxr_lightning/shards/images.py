@@ -241,9 +241,11 @@ def check_size(width: int, height: int, most_pixels: int) -> None:
 
 def _read(path: Path, most: int) -> bytes:
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size > most:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
             raise ImageError(f"larger than {most >> 20} MiB, which no radiograph is")
-        return file.read(most)
+        data = file.read(size + 1)  # what is asked for is made room for
+        return data if len(data) <= size else data + file.read(most - len(data))  # it grew, or never had a size
 
 
 def _check_head(data: bytes, most_pixels: int) -> None:

@@ -41,7 +41,7 @@ __all__ = ["TooManyFlaws", "pack"]
 
 TextOnly = Literal["refuse", "allow", "only"]
 _STUDIES_A_WORKER = 64
-"""A process starts in half a second; below this many studies each it does not pay."""
+"""Workers are forked of a process that first imports for half a second; with fewer studies each it does not pay."""
 
 
 def pack(

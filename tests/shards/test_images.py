@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -231,3 +232,14 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(ImageError, match="a pipe"):
         load_gray(tmp_path / "a.png")
+
+
+def test_no_more_room_is_made_for_a_file_than_it_needs(tmp_path):
+    gray = np.random.default_rng(0).integers(0, 256, (60, 50)).astype(np.uint8)
+    (tmp_path / "film.png").write_bytes(encode(gray, "png"))
+    tracemalloc.start()
+    try:
+        assert np.array_equal(load_gray(tmp_path / "film.png"), gray)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
