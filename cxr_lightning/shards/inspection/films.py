@@ -13,13 +13,11 @@ from PIL import Image
 from PIL.Image import DecompressionBombError
 
 from cxr_lightning.shards.images import MOST_PIXELS, Gray, ImageError, load_gray, opened, shrink
+from cxr_lightning.shards.inspection.beside import beside
 from cxr_lightning.shards.looks import NOTHING, Look, look_of
 from cxr_lightning.shards.pixels import pixels_digest
 
 _FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG"}
-_BESIDE = frozenset(("comment", "exif", "xmp", "photoshop", "XML:com.adobe.xmp", "Raw profile type exif", "Comment",
-                     "Title", "Author", "Description", "Software", "Source"))  # fmt: skip
-_END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 THUMB = 224
 """Longest side of a film on the contact sheet."""
 
@@ -46,7 +44,7 @@ class Film:
         digest: Of its pixels; empty where they were not decoded.
         look: What it looks like; `NOTHING` where that was not asked for.
         plain: Whether all its pixels are one gray.
-        noted: Whether its file carries words beside the picture: a comment, EXIF, XMP, text of a PNG.
+        noted: Whether its file carries words beside the picture, wherever they stand in it.
         behind: Whether bytes stand behind the picture's end.
     """
 
@@ -75,12 +73,12 @@ def examine(data: bytes, suffix: str, *, most_pixels: int = MOST_PIXELS, decode:
     try:
         with opened(data, most_pixels) as image:
             format, width, height = str(image.format), image.width, image.height
-            noted, behind = not _BESIDE.isdisjoint(image.info), not _ends(data, format)
     except (ImageError, DecompressionBombError) as error:
         told = str(error) if isinstance(error, ImageError) else "more pixels than any radiograph"
         raise FilmError("images", f"{suffix}: its header announces {told}; it was not decoded") from None
     except (OSError, SyntaxError, ValueError, EOFError):
         raise FilmError("decode", f"{suffix}: no PNG or JPEG, or damaged in its header") from None
+    noted, behind = beside(data)
     wanted = _FORMATS.get(suffix.rpartition(".")[2])
     if wanted not in (None, format):
         raise FilmError("images", f"{suffix}: it is a {format}")
@@ -93,11 +91,6 @@ def examine(data: bytes, suffix: str, *, most_pixels: int = MOST_PIXELS, decode:
     digest = pixels_digest(gray)
     seen = look_of(data) if look else NOTHING
     return Film(width, height, digest, seen, bool(gray.min() == gray.max()), noted, behind)
-
-
-def _ends(data: bytes, format: str) -> bool:
-    """Tells whether a file ends where its picture does; some writers fill a JPEG up with zeros."""
-    return data.endswith(_END_OF_PNG) if format == "PNG" else data.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def thumbnail(data: bytes, most_pixels: int = MOST_PIXELS) -> bytes | None:

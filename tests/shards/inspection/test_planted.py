@@ -158,6 +158,10 @@ def a_comment(sample: Sample) -> None:
     sample.images["jpg"] = pillow(sample.images["jpg"], lambda image: image, comment=b"Fictitious, John")
 
 
+def a_comment_behind_the_pixels(sample: Sample) -> None:
+    sample.images["jpg"] = sample.images["jpg"][:-2] + b"\xff\xfe\x00\x12Fictitious, John\xff\xd9"
+
+
 def turned(sample: Sample) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -246,6 +250,7 @@ SAMPLES: list[tuple[Callable[[Sample], None], str]] = [
     (a_named_label, "identifiers"),
     (a_named_note, "identifiers"),
     (a_comment, "identifiers"),
+    (a_comment_behind_the_pixels, "identifiers"),
     (turned, "identifiers"),
 ]
 
@@ -278,7 +283,7 @@ def encoded_twice(sample: Sample) -> None:
 
 
 def bytes_behind(sample: Sample) -> None:
-    sample.images["jpg"] += b"and who knows what" * 100
+    sample.images["jpg"] += b"and who knows what" * 100 + b"\xff\xd9"
 
 
 def a_field_more(sample: Sample) -> None:
