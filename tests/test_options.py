@@ -45,7 +45,7 @@ def _spelt(typed):
 
 
 def test_what_is_near_nothing_is_not_guessed_at(capsys):
-    assert said([*PACK, "--limit", "20"], capsys) == "cxr pack: there is no option --limit."
+    assert said([*PACK, "--zebra", "20"], capsys) == "cxr pack: there is no option --zebra."
     assert said([*PACK, "--split.zzz", "1"], capsys).endswith("--split has salt, test, train, validate.")
     told = said(["compare", "a", "b", "--out", "c", "--radeval.zzz", "1"], capsys)
     assert told.endswith("--radeval has python, scores, weights.")
