@@ -11,6 +11,8 @@ import logging
 import unicodedata
 from pathlib import Path
 
+from cxr_lightning.reports.identifiers import find_identifiers
+
 log = logging.getLogger(__name__)
 
 _MAKE_ONE = "make one by: openssl rand -hex 24 > {file}; chmod 600 {file}"
@@ -38,6 +40,16 @@ def hashed(name: str, purpose: str, secret: str = DEFAULT_KEY) -> str:
     if not name.isascii():  # one name, whether its letters bear their accents or are followed by them
         name = unicodedata.normalize("NFC", name)
     return hashlib.blake2b(name.encode(), digest_size=12, key=key, person=purpose.encode()[:16]).hexdigest()
+
+
+def kinds_in_name(study: str) -> frozenset[str]:
+    """Say what kinds of words that may name someone are in a study's own name; a number is what such names are.
+
+    Args:
+        study: Its name in its source.
+    """
+    kinds = {found.kind for found in find_identifiers(study)} - {"record number"}
+    return frozenset(kinds | {"name"} if "^" in study else kinds)  # as DICOM parts a person's name
 
 
 def secret_of(given: str, file: Path | None) -> str:

@@ -32,6 +32,7 @@ from cxr_lightning.shards.contract import (
     ViewRecord,
 )
 from cxr_lightning.shards.hanging import hung_by_header
+from cxr_lightning.shards.identity import kinds_in_name
 from cxr_lightning.shards.images import Fit, ImageError, encode, fitted, load_gray
 from cxr_lightning.shards.looks import NOTHING, Look, look_of
 from cxr_lightning.shards.sample import sample_bytes
@@ -133,7 +134,7 @@ def prepare(job: Job, recipe: Recipe) -> Packed | Flaw:
     marks = sum(turn["content"].count(IMAGE_MARK) for turn in turns)
     if marks > len(chosen):
         return Flaw(job.where, "more marks than images", _unmatched(marks, len(chosen)))
-    named = _identifiers(said, turns, job.study.licence)
+    named = _identifiers(said, turns, job.study, keep_id=recipe.keep_study_ids)
     if named and recipe.identifiers == "leave_out":
         return Flaw(job.where, "names someone", f"its text seems to hold: {', '.join(named)}", bad=False)
     try:
@@ -229,15 +230,15 @@ def said_of(study: Study, chosen: Iterable[View] = (), prior: Study | None = Non
     )
 
 
-def _identifiers(said: Said, turns: list[Turn], licence: str) -> tuple[str, ...]:
+def _identifiers(said: Said, turns: list[Turn], study: Study, *, keep_id: bool) -> tuple[str, ...]:
     """Lists what kinds of words a sample holds that may name someone; where they stand is for `cxr inspect`."""
     texts = dict.fromkeys(
         (said.summary, said.findings, said.impression, *(turn["content"] for turn in turns), *(said.labels or ()))
     )
     kinds = {found.kind for text in texts for found in find_identifiers(text)}
     # A licence may be a web address; both come from columns of a table, which may hold anything.
-    beside = {found.kind for found in find_identifiers(f"{said.source} {licence}")} - {"web address"}
-    return tuple(sorted(kinds | beside))
+    beside = {found.kind for found in find_identifiers(f"{said.source} {study.licence}")} - {"web address"}
+    return tuple(sorted(kinds | beside | (kinds_in_name(study.study_id) if keep_id else frozenset())))
 
 
 def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:

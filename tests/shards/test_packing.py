@@ -323,6 +323,18 @@ def test_what_names_someone_in_a_licence_or_a_label_is_counted_and_an_endless_te
 
 
 @pytest.mark.quick
+def test_a_study_whose_own_name_names_someone_is_left_out_where_it_is_to_be_kept(tmp_path, capfd):
+    rows = [{**row(number), "study_id": f"5012345{number}"} for number in range(8)]
+    rows[3]["study_id"] = "FICTITIOUS^JOHN"
+    write_table(tmp_path / "in", rows)
+    for keep, left in ((False, 8), (True, 7)):
+        out = tmp_path / f"out{left}"
+        pack("table", tmp_path / "in", out=out, identifiers="leave_out", keep_study_ids=keep, workers=1)
+        assert sum(counts["samples"] for counts in read_index(out).counts.values()) == left
+    assert "FICTITIOUS" not in capfd.readouterr().err
+
+
+@pytest.mark.quick
 def test_a_few_studies_are_packed_to_try(tmp_path):
     table = table_of(tmp_path / "in", 30)
     pack("table", table, out=tmp_path / "out", limit=8)

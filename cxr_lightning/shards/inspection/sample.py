@@ -11,7 +11,7 @@ from cxr_lightning.findings.located import LABELS
 from cxr_lightning.reports.conversations import Turn
 from cxr_lightning.shards import members as foreign
 from cxr_lightning.shards.contract import KEY_PATTERN, RECORD_SUFFIX, SCHEMA, MembersRecord, SampleRecord, ShardError
-from cxr_lightning.shards.identity import hashed
+from cxr_lightning.shards.identity import hashed, kinds_in_name
 from cxr_lightning.shards.images import MOST_PIXELS
 from cxr_lightning.shards.inspection.checks import Findings, Severity
 from cxr_lightning.shards.inspection.films import Film, FilmError, examine
@@ -26,8 +26,6 @@ from cxr_lightning.study import SPLITS, Split
 _LABELS = frozenset(LABELS)
 _OTHER = "(no located finding)"
 _NAMED = "(may name someone)"
-_OF_STUDIES: frozenset[str] = frozenset(("record number",))
-"""Kinds that the names of studies are by nature: archives number them."""
 _OF_LICENCES: frozenset[str] = frozenset(("web address",))
 Row = Any
 """A row of the index, as numpy gives it."""
@@ -201,7 +199,7 @@ class Examiner:
         study = record["study"]
         if is_hash(study) and study != key:
             self._add("records", "its study is another's hash than its key", label)
-        elif study != key and ("^" in study or kinds_in(study) - _OF_STUDIES):
+        elif study != key and kinds_in_name(study):
             self._add("identifiers", "its study's own name may name someone", label)
         if more := len(record.keys() - SampleRecord.__annotations__.keys()):
             self._add("records", f"it has {more} fields that the contract does not know", label, "warning")
