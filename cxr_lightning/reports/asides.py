@@ -14,6 +14,7 @@ from cxr_lightning.reports.earlier import (
     EARLIER,
     HOW,
     IN_SIZE,
+    NOTABLE,
     OTHER_SIDE,
     PICTURE,
     SEEN_WORD,
@@ -32,12 +33,23 @@ _TITLE = pattern(
     rf"|the absence)"
     r"|reviewed (?:in|with|without))\b[^:]{0,120}(?::\d\d[^:]{0,60}){0,3}:\s+(?=\S)"
 )
+# What was done since: "after thoracentesis, the effusion has decreased".
+_EVENT = (
+    r"(?:[\w-]+ ){0,4}?(?:thoracentesis|removal|withdrawal|extubation|placement|insertion|intubation|drainage|diuresis"
+    r"|bronchoscopy|repositioning|advancement|exchange|clamping)\b(?:(?!\b(?:there|is|are|has|have|no|with)\b)[^,])*"
+)
 # A comparison that opens a sentence, up to its comma: "As compared to the previous radiograph, there is ...".
 _OPENING = pattern(
     rf"^(?:(?:as |when |in |by |with )?(?:compared|comparison){OTHER_SIDE}\b[^,]*(?:,\s*(?:{BLANK}"
     rf"|and\s+{BLANK})[^,]*)*"
     r"|(?:ever )?since [^,]*|in the interval|interval"
     r"|again|once again|as before|(?:unchanged|stable) (?:from|since)[^,]*"
+    rf"|no (?:{NOTABLE} )*changes? (?:(?:as |when )?compared|in comparison|since|from)\b[^,]*(?=,\s*(?:no|there)\b)"
+    r"|(?:given|considering|with)(?: the)? (?:differences?|changes?|variations?) in [^,]*"
+    r"|(?:allowing|accounting) for [^,]*"
+    rf"|(?:following|after|despite) {_EVENT}"
+    r"|(?:although|though|while|whereas) [^,]*\b(?:unchanged|stable|improved|worsened|increased|decreased|smaller"
+    r"|larger|resolved|cleared|removed)\b[^,]*"
     r"|without [^,]*\bchanges?),\s*"
 )
 _WAS_KNOWN = any_of(
@@ -64,6 +76,7 @@ _ASIDE = any_of(
     (?:up|down|increased|decreased|improved) from [^,()]*
     as (?:before|(?:(?:was|were|seen|noted|described) )*(?:on|in) {EARLIER})
     (?:once )?again(?: (?:seen|noted))?
+    (?:some|many|most|several|all|both) of which (?:are|have)(?: been)? {HOW}{_IT_CHANGED}\b[^,()]*
     (?:(?:as |when )?compared (?:to|with)|in comparison (?:to|with)|relative to|similar to) {_EARLIER_DAY}
     since (?:{EARLIER}|yesterday)
     as (?:when )?compared (?:to|with) {EARLIER}"""
@@ -75,10 +88,18 @@ _WHICH_WAS = pattern(
     rf",?\s(?P<aside>(?:which|that) (?:was|were|had been) [^,()]*?\b(?:before|previously|yesterday|{BLANK}"
     rf"|(?:prior|previous|earlier|last)(?: {PICTURE})?)),?\s(?=(?:is|are|has|have|now|measures?|appears?|remains?)\b)"
 )
+# "A nodule was not present on ___ and is 8 mm."
+_WAS_NOT = pattern(
+    rf",?\s(?P<aside>(?:was|were) not (?:{SEEN_WORD}|visible|there|evident) (?:on|in|at) {EARLIER}),? (?:and|but)"
+    r"\s(?=(?:is|are|has|have|now|may|measures?)\b)"
+)
 # How it was, at a sentence's end: ", previously 5 cm", ", up from moderate", ", which was small".
 _AT_END = pattern(
-    rf"(?:,\s|\s\((?=[^()]*\)$)|,?\s(?=(?:which|that)\b))(?P<aside>(?:(?:which|that) (?:was|were"
+    rf"(?:,\s|\s\((?=[^()]*\)$)|,?\s(?=(?:which|that)\b|(?:(?:as |when )?compared (?:to|with)|previously) \d))"
+    r"(?P<aside>(?:(?:which|that) (?:was|were"
     rf"|had been) )?(?:previously|formerly|originally)\b[^,()]*"
+    rf"|(?:more|less) so than {_EARLIER_DAY}"
+    rf"|(?:some|many|most|several|all|both) of which (?:are|have) (?:[^,]*\b)?{_IT_CHANGED}\b[^,]*"
     r"|(?:as |when )?compared (?:to|with) \d[^,()]*"
     rf"|(?:(?:which|that) (?:is|are) )?(?:up|down) from (?:the )?(?:{EARLIER}|{_WAS_KNOWN}|\d[\w. ]*"
     rf"|moderate[\w -]*|mild[\w -]*)"
@@ -103,7 +124,9 @@ def without_opening(sentence: str) -> str:
     Args:
         sentence: One sentence, without its full stop.
     """
-    return _OPENING.sub("", _TITLE.sub("", sentence)) if may_need_another(sentence) else sentence
+    if not may_need_another(sentence):
+        return sentence
+    return _OPENING.sub("", _OPENING.sub("", _TITLE.sub("", sentence)))
 
 
 def without_asides(sentence: str) -> str:
@@ -117,7 +140,7 @@ def without_asides(sentence: str) -> str:
     """
     if not may_need_another(sentence):
         return sentence
-    for aside in (_IN_MIDDLE, _IN_BRACKETS, _WHICH_WAS, _AT_END):
+    for aside in (_IN_MIDDLE, _IN_BRACKETS, _WHICH_WAS, _WAS_NOT, _AT_END):
         while found := aside.search(sentence):
             before, after = sentence[: found.start()], sentence[found.end() :]
             if _NEWNESS.search(found["aside"]) and _DENIED.search(before):
@@ -129,4 +152,4 @@ def without_asides(sentence: str) -> str:
 def _joint(aside: re.Pattern[str], after: str) -> str:
     if aside is _IN_BRACKETS or not after:
         return ""
-    return " " if aside is _WHICH_WAS or _GOES_ON.match(after) else ", "
+    return " " if aside in (_WHICH_WAS, _WAS_NOT) or _GOES_ON.match(after) else ", "

@@ -19,7 +19,7 @@ _DATED = re.compile(
     rf"\s*\(?\b(?:dated|performed on|from|on|at) (?:{BLANK}[\s,/:-]*)+(?:[ap]\.?m\b\.?|hours?)?\)?(?=\s*(?:$|[,;.)]))",
     _I,
 )
-_XRAY = re.compile(rf"\s*\bx-\s*{BLANK}", _I)
+_XRAY = re.compile(rf"\s*\bx-\s*{BLANK}(?: of(?: the)?(?= chest))?", _I)
 # A size that was blacked out goes with its unit: "a ___ mm nodule", "___ cm above the carina", ", measuring ___ cm".
 _LENGTH = rf"{BLANK}(?:\s*(?:x|by|to|-|and)\s*{BLANK})*[\s-]*(?:cm|mm|centimeters?|millimeters?)\b"
 _MEASURED = re.compile(
@@ -52,7 +52,7 @@ _LIMPS_BEFORE = frozenset(
     normal clear intact unremarkable stable appear appears remain remains seen noted within without but there overlying
     otherwise demonstrate demonstrates overlies overlie overlying projects project terminates measures courses extends
     consistent compatible suggests suggest suggestive shows show may
-    showed demonstrated revealed had cm mm centimeters millimeters centimeter millimeter x""".split()  # noqa: SIM905
+    lobe cell showed demonstrated revealed had cm mm centimeters millimeters centimeter millimeter x""".split()  # noqa: SIM905
 )
 _GOES_AFTER = frozenset(
     """a an the no any some is are was with without and or of in from there mild moderate small large minimal probable

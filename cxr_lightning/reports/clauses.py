@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 
+from cxr_lightning.findings.mentions import find_mentions
+
 _I = re.IGNORECASE
-_JOINT = re.compile(r"(?P<joint>,? (?:and|but|while|whereas) |, )(?=\S)", _I)
+_JOINT = re.compile(
+    r"(?P<joint>,? (?:and|but|while|whereas|though|although|except for|aside from|other than) |, )(?=\S)", _I
+)
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|remains?|appears?|persists?)\b", _I)
+_MODAL = re.compile(r"\b(?:cannot|can not|may|could) be\b", _I)
 _OPENS = re.compile(r"^(?:no|there (?:is|are|has|have)|without)\b", _I)
 _STANDS_ALONE = re.compile(r"^(?:no|there (?:is|are|has|have)|the)\b", _I)
 # What speaks of the clause before falls with it.
 _POINTS_BACK = re.compile(
-    r"^(?:it|its|this|these|those|they|their|that|which|is|are|was|were|has|have|may|not"
+    r"^(?:it|its|this|these|those|they|their|that|which|is|are|was|were|has|have|may|not|remains?|appears?"
     r"|the (?:other|others|remainder|rest|former|latter))\b",
     _I,
 )
@@ -31,6 +36,9 @@ _ENDS_IN_CHANGE = re.compile(
     r"(?: in (?:position|size|appearance|extent))?$",
     _I,
 )
+_NO_CHANGE = re.compile(r"\bno (?:[\w-]+ ){0,3}?changes?$|^(?:grossly |otherwise )?(?:stable|unchanged) [\w ]+$", _I)
+_WENT = re.compile(r"\b(?:remov|extubat|withdraw|resol|clear|absen)\w*", _I)
+_STILL_THERE = re.compile(r"^there (?:is|are)\b|\b(?:remains?|persists?)\b", _I)
 _HOW_IT_IS = re.compile(r"^no \w+|\b(?:clear|normal|intact|unremarkable|enlarged|in place)$", _I)
 _CONDITION = re.compile(r"^(?:if|although|though|when|because|given|while|whether)\b", _I)
 _DENIES = re.compile(r"\b(?:no|not|without|nor|neither|negative|never)\b", _I)
@@ -58,7 +66,12 @@ def split_clauses(sentence: str) -> list[tuple[str, str]]:
 
 
 def _may_part(before: str, joint: str, after: str) -> bool:
-    if _CONDITION.match(before) or _POINTS_BACK.match(after):
+    if _CONDITION.match(before) or _POINTS_BACK.match(after) or after.endswith(" not"):
+        return False
+    if joint.strip(" ,").lower() in ("except for", "aside from", "other than"):  # "unchanged except for a new opacity"
+        named = next(find_mentions(after), None) is not None and not _WENT.search(after)
+        return named and bool(_ENDS_IN_CHANGE.search(before) or _NO_CHANGE.search(before))
+    if joint.strip(" ,").lower() in ("though", "although") and not _STILL_THERE.search(after):
         return False
     if joint == ", ":
         run_on = _RUN_ON.match(after) and _VERB.search(before) and not _DENIES.search(before)
@@ -67,7 +80,7 @@ def _may_part(before: str, joint: str, after: str) -> bool:
         return False
     if joint.lower() == " and " and not _STANDS_ALONE.match(after):
         return False
-    if not _VERB.search(after) and not after.lower().startswith("no "):
+    if not (_VERB.search(after) or _MODAL.search(after)) and not after.lower().startswith("no "):
         return False
     # "No consolidation, and pleural effusion is seen" may deny the effusion too.
     return not (_DENIES.search(before) and _ONLY_SEEN.search(after) and not _STANDS_ALONE.match(after))

@@ -52,6 +52,8 @@ _HANGING = re.compile(
     r"|recommend|(?:marked|slight|mild|minimal|significant|essential|gross|relative|complete|partial)ly)$"
     r"|\b(?:its|their|his|her)(?: tips?)?$|^\w+,? if \w+$"
     r"|, the findings$|^(?:the|an?|this|these|it|there|patient|however|otherwise)$|^of\b|^(?:and|or|but)\b"
+    r"|\b(?:is|are|appears?|remains?),? (?:although|though|but|or|while|except)\b|\bof (?:is|are)\b"
+    r"|^(?:after|following|despite|given) (?:(?!\b(?:is|are|has|have)\b)[^,])*$"
     r"|^(?:change|chest|exam|examination|study|findings?)$",
     re.IGNORECASE,
 )

@@ -19,17 +19,19 @@ def pattern(text: str) -> re.Pattern[str]:
 
 CHANGED = any_of(
     """unchanged|changed|stable|similar|new|increased|decreased|improved|improving|worse|worsened|worsening
-    larger|smaller|more prominent|more pronounced|more conspicuous|more extensive
+    larger|smaller|more prominent|more pronounced|more conspicuous|more extensive|less dense|more dense
+    more confluent|less confluent
+    (?:better|less well|more poorly) (?:aerated|inflated|expanded|ventilated)
     less apparent|less perceptible|less evident|less prominent|less pronounced|less conspicuous|less extensive"""
 )
 ADVERB = any_of(
     """grossly|essentially|relatively|overall|largely|otherwise|not significantly|significantly|slightly|mildly
     minimally|moderately|markedly|substantially|somewhat|again|also|now|considerably|dramatically|progressively|further|appreciably|noticeably|only"""
 )
-HOW = f"(?:{ADVERB} )*"
+HOW = f"(?:(?:{ADVERB}|probably|likely|perhaps|possibly|presumably|apparently|appreciably) )*"
 _MEASURE = any_of(
     """size|appearance|extent|position|severity|number|density|opacity|conspicuity|volume|prominence|width|calib(?:er|re)
-    degree|amount|configuration|distribution"""
+    degree|amount|configuration|distribution|alignment|location|course"""
 )
 IN_SIZE = rf"(?: in (?:the )?{_MEASURE}(?: (?:and|or) {_MEASURE})?)?"
 NOTABLE = any_of("significant|interval|relevant|substantial|appreciable|major")
@@ -48,9 +50,10 @@ PAST = rf"(?! (?:\w+ ){{0,3}}{_PAST_WORD}\b)"
 _WORDS = r"(?:[ ,]+(?!(?:the|there|is|are|was|has|no|with|and|but)\b)[\w/:-]+)"
 PICTURE = any_of("study|studies|exams?|examinations?|radiographs?|films?|x-?rays?|images?|ct|scan")
 EARLIER = (
-    r"(?:the |a |an |his |her |their )?(?:most )?(?:recent |immediate )?"
+    r"(?:at least |over )?(?:the |a |an |his |her |their |multiple |several |many )?(?:most )?(?:recent |immediate )?"
     rf"(?:(?:priors?|previous|preceding|earlier|older|last|comparison){PAST}{_WORDS}{{0,5}}"
-    rf"|(?:old|{BLANK}) {PICTURE}{_WORDS}{{0,3}}|{BLANK})"
+    rf"|(?:old|{BLANK}) {PICTURE}{_WORDS}{{0,3}}|(?:outside|outpatient|admission|initial)(?: hospital)? {PICTURE}"
+    rf"|(?:chest )?{PICTURE} (?:from|of|on|dated) {BLANK}|{BLANK})"
 )
 # Sides of one picture may be compared: "compared to the left".
 OTHER_SIDE = r"(?! (?:to|with) (?:the )?(?:left|right|contralateral|opposite|other))"
@@ -63,7 +66,8 @@ _TELLING = pattern(
     r"|longer"
     r"|relative|reduc|recur|reaccum|reappear|extub|grow|grew|current|before|still|pre-?exist|continu|former"
     r"|yesterday|appeared"
-    r"|originally|(?:up|down) from|received|taken|(?:which|that) (?:was|were)|as seen|little|minimal change|withdraw)"
+    r"|originally|(?:up|down) from|received|taken|(?:which|that) (?:was|were)|as seen|little|minimal change"
+    r"|withdraw|migrat|having been|re-?expanded|reinflated|responded|evolved|regress|lower lung vol|remains?$)"
 )
 
 

@@ -24,6 +24,9 @@ _ALWAYS_THERE = any_of(
 _NEUTRAL = pattern(
     rf"\b{_ALWAYS_THERE}$|^(?:(?:the|right|left|upper|lower|middle|mid|lung|both) )*"
     r"(?:left|right|others?|ones?|former|latter|both|sides?|rest|lobes?|bases?|zones?|fields?|tips?)$"
+    r"|^(?:(?:the|lung|pulmonary|perihilar|bronchovascular|bronchial) )+markings?$"
+    r"|^(?:(?:the|an?|right|left|small|smaller|tiny|trace|minimal|mild|moderate|large|larger|residual|apical|basal|basilar"
+    r"|pleural|anterior|loculated) )*(?:ones?|components?|portions?)$"
 )
 
 

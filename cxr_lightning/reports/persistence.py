@@ -16,7 +16,9 @@ from cxr_lightning.reports.neutral import is_neutral
 _GROWS = any_of("increase|decrease|improve|worsen|enlarge|grow|progress|persist")
 _MUCH = r"(?: (?:slightly|mildly|markedly|considerably|significantly|substantially|somewhat|minimally|dramatically))?"
 _HAS_CHANGED = r"(?:changed|increased|decreased|improved|worsened|diminished)"
-_HAS_COME = any_of("developed|appeared|occurred|progressed|grown|enlarged|recurred|reaccumulated|reappeared|persisted")
+_HAS_COME = any_of(
+    "developed|appeared|occurred|progressed|grown|enlarged|recurred|reaccumulated|reappeared|persisted|evolved"
+)
 _WITHOUT_VERB = r"(?:increased|decreased|improved|worsened|larger|smaller|worse|unchanged|stable)"
 _PERSISTS = any_of(
     rf"""(?:is|are|has been|have been|remains?|appears?(?: to be)?|looks?) (?:not )?{HOW}{CHANGED}{_MUCH}{IN_SIZE}
@@ -24,11 +26,12 @@ _PERSISTS = any_of(
     (?:has|have) {HOW}{_HAS_COME}(?: in size)?
     (?:still |also |again |now )?(?:persists?|recurs?|recurred|reaccumulated|reappeared|worsened)
     (?:has|have|is|are) not (?:yet |completely |fully |entirely |changed or )*(?:resolved|cleared)
-    {HOW}{_WITHOUT_VERB}{IN_SIZE}(?=$|,| since| from| compared)
+    {HOW}{_WITHOUT_VERB}{IN_SIZE}(?=$|,| since| from| compared| to )
     (?:is|are|appears?) {HOW}(?:more|less) \w+(?= than (?:before|on {BLANK}|{EARLIER}))
     continues? to (?:\w+ly )?(?:{_GROWS}|be (?:present|seen|visible|noted|{CHANGED}))
     (?:shows?|demonstrates?|has|have) (?:no|little|minimal) (?:{NOTABLE} )*changes?
-    (?:is|are) no(?:t any)? (?:larger|smaller|worse|better)"""
+    (?:is|are) no(?:t any)? (?:larger|smaller|worse|better)
+    remains?(?=$)"""
 )
 _PREDICATE = pattern(
     r"^(?P<there>there (?:is|are|has been) )?(?P<article>the |both )?(?P<what>\S.*?)(?: also| all| both"
@@ -44,7 +47,8 @@ _OTHER_SIDE = pattern(
 _EXTENT_OF = pattern(
     r"^(?:(?:overall|the) )*(?:extent|degree|severity|size|amount|volume|appearance) of (?:the |an? )?"
 )
-_FROM_TO = pattern(r"^from [\w -]+? to (?=\w)")
+_FROM_TO = pattern(r"^(?:from [\w -]+? )?to (?=\w)")
+_FROM_SIZE = pattern(r" from \d[\d.]* ?[cm]m$")
 _CHANGED_TOO = pattern(
     r"\b(and|but) (?:\w+ly )?(?:increased|decreased|improved|worsened|unchanged|stable) (?=on|in|at)"
 )
@@ -58,9 +62,11 @@ _LIVELY = pattern(
 )
 _COMPARED = pattern(
     r"^,?\s*(?:(?:(?:as |when |if )?compared|in comparison|relative) (?:to|with)\b(?: (?:the )?"
-    rf"(?:{EARLIER}))?|(?:ever )?since (?:(?!with |and |but |now |\d+ ?[cm]m)[^,\s]+\s?)*|(?:from|than|to|as)(?: on"
+    rf"(?:{EARLIER}|yesterday|before))?|(?:ever )?since (?:(?!with |and |but |now |\d+ ?[cm]m)[^,\s]+\s?)*"
+    rf"|(?:from|than|to|as)(?: on"
     rf"| in| at)? (?:{EARLIER}|before|yesterday)"
-    r"|in the interval|over the (?:interval|past|last) ?\w*|(?:in|by|on) (?:number|density|conspicuity|severity"
+    r"|in the interval|over the (?:interval|past|last) ?\w*|(?:in|by|on) (?:(?:overall|wall) )?(?:number|thickness"
+    r"|width|height|size|diameter|density|conspicuity|severity"
     r"|degree|volume|prominence)\b"
     rf"|(?:from|on|in) {EARLIER}|today)(?=[\s,]|$)"
 )
@@ -70,13 +76,15 @@ _NOW = pattern(r"^(?:(?:(?:is|are|remains?) )?(?:now|currently|still|again|also)
 _SIZE = pattern(
     r"^(?:(?:at least|only|very|quite|relatively) )?(?:minimal|mild|moderate|marked|severe|trace|tiny|small|large"
     r"|massive"
-    r"|extensive|substantial|subtle|\d)"
+    r"|complete|extensive|substantial|subtle|\d)"
 )
 _VERBAL = pattern(
     r"^(?:(?:likely|probably|possibly|most likely|again) )?(?:is|are|may|might|could|can|measures?|occup(?:y|ies)"
     r"|extends?"
     r"|ends?|terminates?|projects?|lies?|raises?|suggests?|represents?|remains?|causes?|obscures?|reflects?|involves?"
-    r"|reaches|courses?|appears?|shows?|demonstrates?|cannot|should|must|has a\b|have a\b|contains?)\b"
+    r"|reaches|courses?|appears?|shows?|demonstrates?|cannot|should|must|has a\b|have a\b|contains?"
+    r"|pass(?:es)?|descends?|crosses|traverses"
+    r"|encases?|abuts?|invades?|compress(?:es)?|displaces?|fills?|overl(?:ies|ie|y))\b"
 )
 _HANGS_ON = pattern(
     r"^(?:with|without|in|at|on|within|along|over|overlying|involving|throughout|despite|bilaterally|due|near|adjacent"
@@ -86,16 +94,17 @@ _BESIDE = pattern(
     r"^(?:likely|possibly|probably|most|mostly|consistent|compatible|concerning|suspicious|worrisome|suggest\w+"
     r"|represent\w+"
     r"|reflect\w+|particularly|especially|predominantly|left|right|more|greater|worse|measuring|causing|obscuring"
-    r"|extending|involving|terminating|ending|projecting|no|with|compress\w+|displac\w+|indicat\w+|secondary"
+    r"|extending|involving|terminating|ending|projecting|no|with|compress\w+|displac\w+|indicat\w+|secondary|accompanied"
     r"|associated)\b"
 )
 _TAKEN_BACK = pattern(
-    r"\b(?:no longer|not\b(?! (?:chang|resolv|clear))|(?<!not )(?<!yet )(?<!fully )(?<!completely )resol\w+"
-    r"|(?<!not )clear(?:ed|ing|ance|s)?\b|gone|disappear\w*|remov\w+|absen\w+|never|nearly|almost"
-    r"|no new|without (?:new|residual|remaining)|no (?:residual|remaining)|negative|normali[sz]\w+|extubat\w+"
+    r"\b(?:no longer|not\b|resol\w+"
+    r"|clear(?:ed|ing|ance|s)?\b|gone|disappear\w*|remov\w+|absen\w+|never|nearly|almost"
+    r"|no new|without (?:new|residual|remaining)|no (?:residual|remaining)|negative|normali[sz]\w+|extubat\w+|if"
     r"|doubt\w*)\b"
     r"|^(?:(?:and|but|is|are|now|to|within|appears?) )*normal\b"
 )
+_NOT_GONE = pattern(r"\b(?:not (?:yet |completely |fully |entirely )*|incompletely )(?:chang|resolv|clear)\w*")
 _GONE = pattern(r"\b(?:no longer|resol(?:ved|ution)|disappear\w*|gone|completely clear\w*)\b")
 _DENIED = pattern(r"\b(?:no|not|without|nor|neither|never|none|absen\w+|free of)\b")
 _NOTHING_NEW = pattern(r"(?:with |and |but )?(?:no|without) new\b")
@@ -110,7 +119,7 @@ _NOW_SIZED = pattern(
 )
 # "Worsening of the left effusion": growth and shrinking are of what is there; resolution is not.
 _FINDING = any_of(
-    r"""effusions?|pneumothora\w+|hydropneumothora\w+|edema|atelectas[ie]s|consolidations?|cardiomegaly|infiltrates?
+    r"""effusions?|\w*pneumothora\w+|hemothora\w+|edema|atelectas[ie]s|consolidations?|cardiomegaly|infiltrates?
     pneumonia|nodules?|mass(?:es)?|collapse|congestion|opacit(?:y|ies)|opacifications?|emphysema|air|fluid|shift|disease"""
 )
 _OF_WHAT = r"(?: in (?:the )?(?:size|extent|number|severity|degree)(?: and (?:size|extent|number))?)? (?:of|in)"
@@ -138,16 +147,24 @@ _NO_CHANGE_IN = pattern(
 _EITHER = pattern(r"\b(?:or|nor|and/or)\b|/")
 
 _DEVICE = any_of(
-    r"""\b(?:tubes?|catheters?|lines?|piccs?|drains?|dobb?hoff|pacemakers?|devices?|leads?|ports?|sutures?|wires?)\b
+    r"""\b(?:tubes?|catheters?|lines?|piccs?|drains?|dobb?hoff|pacemakers?|devices?|leads?|ports?|sutures?|wires?|sheaths?|uvc|uac)\b
     \b(?:grafts?|clips?|hardware|filters?|coils?|plates?|screws?|rods?|prosthes[ie]s|ett|ngt?|ogt?|swan\S*|cannulas?)\b
     \b(?:pigtail|stent|balloon pump|iabp)\b"""
 )
 _MOVED = pattern(
     rf"^(?P<what>(?:(?!\b(?:no|not|without)\b)[^,])*{_DEVICE}(?:(?!\b(?:is|are)\b)[^,]){{0,40}}?) (?:has"
     rf"|have) (?:now |also |since |been |slightly |\w+ly )*"
-    r"(?P<how>placed|inserted|advanced|repositioned|withdrawn|retracted|pulled back|exchanged"
+    r"(?P<how>migrated|placed|inserted|advanced|repositioned|withdrawn|retracted|pulled back|exchanged"
     r"|replaced)(?: \w+ly)?(?: (?:by|approximately|about) [\w.]+ ?[cm]m)?(?P<tail>.*)$"
 )
+_INTO = pattern(
+    r"^(?:in|into|to|within) (?:the )?(?:[\w-]+ ){0,4}?(?:stomach|fundus|antrum|duodenum|jejunum|svc|ivc|vena cava"
+    r"|atrium|ventricle|(?:cavo|atrio)\w+|vein|artery|esophagus|trachea|bronchus|pleural space|apex|base)\b"
+)
+_TIP = pattern(r"^(?:the )?(?:distal |side )?(?:tip|port|side ?port|end)s?\b|\btips?$")
+_LIES = pattern(r"^(?:coiled|looped|kinked|curled|folded|mal-?positioned|misplaced|positioned|located)\b")
+_THROUGH = pattern(r"^(?:in|into|through|via) ")
+_ARTICLE = pattern(r"^the ")
 _REPLACED_BY = pattern(r"^.*\b(?:has|have) been (?:\w+ly )?(?:replaced|exchanged) (?:by|with|for) (?=\w)")
 _RECEIVED = pattern(
     r"^(?:the )?patient has (?:now |also |since )*(?:received|developed|undergone (?:interval )?(?:placement"
@@ -157,8 +174,9 @@ _RECEIVED = pattern(
 
 # What is seen after a removal: "interval removal of the chest tube with no pneumothorax".
 _REMOVED_WITH = pattern(
-    r"^(?:there has been )?(?:interval )?(?:removal|withdrawal|resolution) of [^,]*?,? with (?=(?:no|an?|tiny|small"
-    r"|moderate|large|mild)\b)"
+    r"^(?:(?:there has been )?(?:interval )?(?:(?:removal|withdrawal|resolution) of [^,]*?|extubation)"
+    r"|[^,]*\b(?:has|have) been (?:removed|extubated)),? with"
+    r" (?=(?:no|an?|the|tiny|small|moderate|large|mild|severe|new|(?:persist|worsen|increas|decreas|improv)\w*)\b)"
 )
 
 
@@ -173,10 +191,10 @@ def what_persists(sentence: str) -> tuple[str, ...]:
         where it does and says not what is there.
     """
     sentence = _NOW_SIZED.sub(r"\g<what>, ", sentence)
+    sentence = _REMOVED_WITH.sub("", _RECEIVED.sub("", sentence))
     unchanged = _NO_CHANGE_IN.match(sentence)
     if unchanged:
         return _not_changed(sentence, unchanged["what"])
-    sentence = _REMOVED_WITH.sub("", _RECEIVED.sub("", sentence))
     moved = _MOVED.match(sentence)
     if moved:
         return _where_it_is(moved)
@@ -199,7 +217,7 @@ def _where_it_is(moved: re.Match[str]) -> tuple[str, ...]:
     replaced = _REPLACED_BY.sub("", moved[0])
     if replaced != moved[0]:
         return (replaced,)
-    tail = moved["tail"].strip(" ,")
+    tail = _uncompared(moved["tail"]).strip(" ,")
     if _TAKEN_BACK.search(tail) or _DENIED.search(tail):
         return ()
     after = _NOW.sub("", _CONJUNCTION.sub("", tail))
@@ -207,11 +225,15 @@ def _where_it_is(moved: re.Match[str]) -> tuple[str, ...]:
         return (f"{moved['what']} {after}", moved["what"])
     if _SIZE.match(after):
         return (f"{moved['what']}, {after}", moved["what"])
+    if _LIES.match(after):
+        return (f"{_ARTICLE.sub('', moved['what'])} {after}",)
     how = moved["how"].lower()
-    if how in ("placed", "inserted") and after.lower().startswith(("in ", "into ", "through ", "via ")):
-        return (f"{moved['what']} {after}", moved["what"])
+    if _INTO.match(after) or (how in ("placed", "inserted") and _THROUGH.match(after)):
+        return (f"{_ARTICLE.sub('', moved['what'])} {after}", moved["what"])
+    if _TIP.search(moved["what"]):
+        return ()
     gone = how in ("withdrawn", "retracted", "pulled back") or (how in ("placed", "inserted") and after)
-    return () if gone else (moved["what"],)
+    return () if gone else (_ARTICLE.sub("", moved["what"]),)
 
 
 def _predicated(sentence: str) -> tuple[str, ...]:
@@ -230,7 +252,7 @@ def _predicated(sentence: str) -> tuple[str, ...]:
     if _DENIED.search(what) and _SAME.search(change) and _BARE.match(change) and not tail:
         return ((predicate["there"] or "") + what,)  # "No effusion, unchanged" denies it as much
     if is_neutral(what):
-        return _neutral(sentence, tail.strip())
+        return _neutral(sentence, tail.strip(" ,"))
     if _DENIED.search(what):
         return ()
     whole = predicate["which"] or (predicate["there"] and _BARE.match(change))
@@ -270,10 +292,13 @@ def _with_tail(what: str, article: str, tail: str) -> tuple[str, ...]:
     rest = tail.strip(" ,")
     if not rest:
         return (what,)
-    if _TAKEN_BACK.search(rest):
+    if _TAKEN_BACK.search(_NOT_GONE.sub("", rest)) or rest.startswith("into "):
         # "is unchanged, no new opacity" still leaves what is unchanged.
         return (what,) if _NOTHING_NEW.match(rest) else ()
-    rest = _FROM_TO.sub("", rest)
+    become = _FROM_TO.sub("", rest)
+    if become != rest and not _SIZE.match(become):  # "progressed to ARDS": it is another thing now
+        return ()
+    rest = _FROM_SIZE.sub("", become)
     changed_too = _CHANGED_TOO.search(rest)
     if changed_too and changed_too[1].lower() == "but":  # "improved on the right but worsened on the left": on both
         return (what,)

@@ -27,25 +27,33 @@ from cxr_lightning.reports.persistence import what_persists
 
 _AGAIN_SEEN = pattern(
     rf"^(?:(?:(?:(?:once )?again|also again|redemonstrated and) {SEEN_WORD}|redemonstrated) (?:is|are|and is) "
-    r"|(?:also )?(?:unchanged|stable|persistent|new|newly \w+|pre-?existing) (?:is|are) (?:also )?"
+    rf"|(?:also )?(?:unchanged|stable|persistent|new|newly \w+|pre-?existing)"
+    rf"(?: (?:since|from) {EARLIER})? (?:is|are) (?:also )?"
     r"(?=(?:an?|the|mild|moderate|severe|small|large|bilateral|left|right|multiple|several)\b)"
     r"|there (?:still )?(?:persists?|continues? to be) )"
 )
 # A comparison that ends a sentence: ", unchanged from the prior study", "compared to ___", "since the previous exam".
 _CLOSING = pattern(
     rf"(?:,|\(|\s-+)?\s*(?:(?:which|that) (?:is|are|was|were|appears?|has|have)(?: been)? )?\b{SEEN}?{HOW}"
-    rf"(?:{CHANGED}{IN_SIZE} (?:as )?(?:from|since|to|than(?: on| in| at)?|as on|as in|on|in)"
+    rf"(?:{CHANGED}{IN_SIZE} (?:as )?(?:from|since|to|than(?: on| in| at)?|as on|as in|on|in|over)"
     rf"|(?:{CHANGED} )?(?:as |when )?(?:compared?|in comparison|comparison|relative) (?:to|with)"
-    rf"|from|since|than|as on|as in|in|on) {EARLIER}\)?$"
+    rf"|from|since|than|as on|as in|in|on|over) (?:{EARLIER}|before|yesterday)\)?$"
 )
 _CLOSING_WORD = pattern(
     rf"(?:,\s*(?:which (?:is|are|appears?) )?{HOW}(?:{CHANGED}|as before|again)|,?\s+as (?:before|(?:seen|noted"
     rf"|described) (?:before|previously))|\s+in the interval"
+    r"|,?\s+(?:allowing for|accounting for|given)(?: the)? differences? in\b[^,]*"
     rf"|,?\s+(?:and |but |which is |which are )?(?:both |all |each |is |are |remains? )*"
-    rf"(?:stable|unchanged)(?: in (?:position|appearance|size))?"
+    rf"(?:stable|unchanged){IN_SIZE}"
     rf"|,?\s+(?:and )?(?:is |are )?better (?:seen|assessed|evaluated|appreciated|demonstrated) (?:on|by|in) .*"
     rf"|,?\s+(?:without|with no|or|or any|and no) (?:{NOTABLE} )*changes?)$"
 )
+# "The tube is in the right main bronchus and has been advanced": it is there.
+_AND_MOVED = pattern(
+    r",?\s+(?:and|but) (?:has|have) (?:also |since |now |\w+ly )*been (?:advanced|withdrawn|retracted|repositioned"
+    rf"|pulled back|exchanged|replaced)(?: (?:since|from) {EARLIER}| in the interval)?$"
+)
+_WAS = pattern(r"\b(?:was|were|had)\b")
 _NEUTRAL_PHRASE = pattern(
     r"(?:^|,\s*(?:and )?|\s+with (?:an? )?)(?:stable|unchanged),?\s+[\w\s,]{0,50}?"
     r"(?:contours?|silhouettes?|size|appearance|mediastinum|chest|heart|exam(?:ination)?)$"
@@ -84,9 +92,21 @@ _PLACED = pattern(
 _WITH = pattern(r"^with (?:an? |the )?")
 # "Increased density" says what a thing is like, "increased right effusion" how it changed.
 _OF_A_FINDING = (
-    r"(?= (?:(?!in\b|of\b|with\b|and\b|at\b|or\b|since\b|from\b)[\w-]+,? ){0,3}(?:effusions?"
-    r"|(?:hydro)?pneumothora\w+|edema"
+    r"(?= (?:(?!in\b|of\b|with\b|and\b|at\b|or\b|since\b|from\b|likely\b|bilaterally\b)[\w-]+,? ){0,3}(?:effusions?"
+    r"|\w*pneumothora\w+|hemothora\w+|edema"
     r"|atelectas[ie]s|consolidations?|cardiomegaly|infiltrates?|pneumonia|nodules?|mass(?:es)?|collapse|congestion)\b)"
+)
+# "Improved but persistent pneumonia": the second word says that it is there.
+_CHANGED_BUT_THERE = pattern(
+    rf"\b(?:{ADVERB} )*(?:improv\w+|(?:in|de)creas\w+|smaller|larger|worsen\w+|stable|unchanged|resolving|new),?"
+    r" (?:but|and|yet|though) (?:still )?"
+    r"(?=(?:persist\w+|stable|unchanged|residual|ongoing|continued"
+    r"|(?:incompletely|not (?:completely|fully|entirely)) resolved) (?!in\b|on\b|since\b))"
+)
+# What is excepted from the same is changed or gone: no finding that could stand by itself, else it was parted.
+_UNCHANGED_BUT = pattern(
+    r"\b(?:unchanged|stable|changes?),? (?:except|aside|apart|other than|with the exception)\b"
+    r"|^(?:stable|unchanged) [^,]*\b(?:except for|aside from|other than)\b"
 )
 # Words of change that qualify a noun and can go without loss: "stable mild cardiomegaly", "is again seen".
 _QUALIFYING = any_of(
@@ -94,7 +114,8 @@ _QUALIFYING = any_of(
     newly (?:appeared|appearing|developed|developing|placed|inserted|visible|seen|apparent|noted|diagnosed|positioned)
     newly|new|previously (?:{SEEN_WORD}|malpositioned|misplaced|coiled)|increasing|decreasing|enlarging
     recurrent(?! laryngeal)|similar[- ]appearing
-    pre-?existing|continued|continuing|growing|ongoing|worsened|(?:increased|decreased|improved){_OF_A_FINDING}
+    pre-?existing|continued|continuing|growing|ongoing|worsened
+    (?:incompletely|not (?:completely|fully|entirely)) resolved|(?:increased|decreased|improved){_OF_A_FINDING}
     (?:larger|smaller)(?= (?:left|right|bilateral|pleural|pericardial|effusions?|pneumothorax|areas?|opacit
     consolidation))"""
 )
@@ -102,7 +123,8 @@ _QUALIFIER = pattern(
     r"\b(?:(?:grossly )?(?:stable|unchanged|similar) (?:position|appearance|placement) of (?:the |an? )?(?=\w)"
     rf"|(?:{ADVERB} )?{_QUALIFYING}(?:,? and|,? but|,)?\s+"
     r"(?!(?:or|and|in|on|from|since|with|to|for|at|than|compared|when)\b)(?=\w)"
-    r"|(?:once )?again,? (?=\w)|(?:interval (?:development|appearance)|redemonstration) of (?=\w)"
+    r"|(?:once )?again,? (?=\w)|^interval (?:in|de)creased (?!in\b)(?=\w)"
+    r"|(?:interval (?:development|appearance)|redemonstration) of (?=\w)"
     r"|(?:there has been )?(?:interval )?development of (?=\w)|^(?:grossly |overall )?similar (?!appearance"
     r"|to\b|in\b)(?=\w)"
     r"|as before,? (?=\w)|(?:now|still) (?=\w)"
@@ -137,7 +159,10 @@ _STILL = any_of(
     before|still|pre-?existing|continued|continues? to (?:be|show|have|demonstrate|increase|decrease)
     recurred|reaccumulated|reappeared|growing|has grown|formerly|yesterday
     (?:up|down) from|(?:better|poorer|deeper|shallower|lower) inspiration
-    (?:in|de)creased{_OF_A_FINDING}"""
+    (?:in|de)creased{_OF_A_FINDING}|(?:slightly|somewhat|even|much) lower lung volumes
+    (?:has|have) (?:re-?expanded|reinflated|responded|evolved|regressed)
+    (?:was|were) (?:removed|withdrawn)|having been
+    (?:better|improved) (?:aerat|inflat|expan|ventilat)\w+"""
 )
 _NEWER = pattern(r"\b(?:new|larger|increased|worse\w*)\b")
 _DENIES = pattern(r"\b(?:no|without|nor)\b")
@@ -157,6 +182,9 @@ def without_priors(sentence: str) -> str:
         return sentence
     if _NOT_WELL_SEEN.search(sentence) and (_CLOSING.search(sentence) or _SEEN_BEFORE.search(sentence)):
         return ""
+    if _UNCHANGED_BUT.search(sentence):
+        return ""
+    sentence = _CHANGED_BUT_THERE.sub("", sentence)
     sentence = _STILL_PLACED.sub(r"\g<verb> in ", _ON_TODAYS.sub("", _MERELY_TODAY.sub("", sentence)))
     shorter = _NOTHING_NEW.sub("", _AGAIN_SEEN.sub("", sentence))
     if not shorter.lower().startswith("no "):
@@ -182,6 +210,8 @@ def _unqualified(sentence: str) -> str:
 
 def _without_closing(sentence: str) -> str:
     """Cut the comparison that ends a sentence; nothing is left of one that only says what is always there."""
+    if not _WAS.search(sentence):
+        sentence = _AND_MOVED.sub("", sentence)
     compared = _CLOSING.sub("", sentence).rstrip(" ,")
     # "No pneumothorax, new since ___" may leave an old one.
     if _NEWER.search(sentence[len(compared) :]) and _DENIES.search(compared):

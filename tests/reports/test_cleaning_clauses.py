@@ -18,7 +18,7 @@ KEPT = {
     ),
     "Mediastinal and hilar contours are stable, and no pneumothorax is present.": "No pneumothorax is present.",
     "Heart size is stable and there is no pneumothorax.": "There is no pneumothorax.",
-    "Effusion has resolved, but a small pneumothorax remains.": "A small pneumothorax remains.",
+    "Effusion has resolved, but a small pneumothorax remains.": "A small pneumothorax.",
     "The left lung is clear and the right effusion has increased since prior.": (
         "The left lung is clear. Right effusion."
     ),

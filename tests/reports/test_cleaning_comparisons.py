@@ -128,7 +128,7 @@ KEPT = {
         "Pneumomediastinum and subcutaneous emphysema."
     ),
     "Lungs are clear, previously seen opacity has resolved.": "Lungs are clear.",
-    "A small left effusion remains; the right has resolved.": "A small left effusion remains.",
+    "A small left effusion remains; the right has resolved.": "A small left effusion.",
     "The left effusion has resolved; the right persists.": "Right effusion.",
     "Left lower lobe opacity is more dense than before.": "Left lower lobe opacity.",
     "The heart is moderately enlarged, larger than on ___.": "The heart is moderately enlarged.",

@@ -71,7 +71,7 @@ KEPT = {
     (
         "As compared to the previous radiograph, after placement of a chest tube on the right, no "
         "significant change in right pneumothorax; chest tube unchanged."
-    ): ("Chest tube."),
+    ): ("Right pneumothorax. Chest tube."),
     "Increased right effusion.": "Right effusion.",
     "Large right effusion, up from moderate.": "Large right effusion.",
     "Pre-existing left basal opacity.": "Left basal opacity.",
