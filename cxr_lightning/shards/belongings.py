@@ -33,6 +33,10 @@ PARTIAL = re.compile("|".join((
 """Paths in the folder in which shards are made, from it."""
 
 
+_GOING = re.compile(r"\.nfs[0-9a-f]{8,}")
+"""What NFS calls a file that was removed while somebody had it open; it goes when that one ends."""
+
+
 def refuse_strangers(folder: Path, known: re.Pattern[str]) -> None:
     """Refuses to touch a folder with anything in it that packing does not make: a slip of the hand costs no data.
 
@@ -97,7 +101,7 @@ def remove(folder: Path, *, keep: frozenset[str] = frozenset()) -> None:
 
 
 def _paths(folder: Path) -> Iterator[Path]:
-    """Yields all that is in a folder, each folder after what is in it."""
+    """Yields all that is in a folder, each folder after what is in it; but for files that go by themselves."""
     for root, folders, files in os.walk(folder, topdown=False):
-        for name in sorted(files) + sorted(folders):
+        for name in sorted(file for file in files if not _GOING.fullmatch(file)) + sorted(folders):
             yield Path(root, name)

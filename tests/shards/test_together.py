@@ -102,6 +102,23 @@ def test_what_packing_did_not_make_is_never_removed(tmp_path):
     ] * 2
 
 
+def test_what_nfs_keeps_of_a_removed_file_is_in_nobodys_way(tmp_path):
+    table = table_of(tmp_path / "in", 14)
+    going = [tmp_path / "out.partial" / name / ".nfs00000000deadbeef00000001" for name in (".", "made")]
+    for path in going:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    pack("table", table, out=tmp_path / "out", samples_per_shard=SHARD)
+    assert samples(tmp_path / "out") == 14
+    assert all(path.exists() for path in going)  # they are the file system's
+    assert {path for path in (tmp_path / "out.partial").rglob("*") if path.is_file()} == set(going)
+    for name in (".nfs", ".nfs00000000thesis", "x.nfs00000000deadbeef00000001"):
+        (tmp_path / "out.partial" / name).touch()
+        with pytest.raises(ValueError, match="which no shard is"):
+            pack("table", table, out=tmp_path / "out", samples_per_shard=SHARD, overwrite=True)
+        (tmp_path / "out.partial" / name).unlink()
+
+
 def test_tars_of_others_with_an_index_of_ours_are_not_replaced(tmp_path):
     table = table_of(tmp_path / "in", 14)
     pack("table", table, out=tmp_path / "made", samples_per_shard=SHARD, duplicates="keep")
