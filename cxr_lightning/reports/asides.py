@@ -86,7 +86,8 @@ _IN_BRACKETS = pattern(rf"\s*\((?P<aside>{_ASIDE})\)(?=\s*\S)")
 # Without commas, where the sentence's own verb follows: "the pneumothorax which was large on ___ is small".
 _WHICH_WAS = pattern(
     rf",?\s(?P<aside>(?:which|that) (?:was|were|had been) [^,()]*?\b(?:before|previously|yesterday|{BLANK}"
-    rf"|(?:prior|previous|earlier|last)(?: {PICTURE})?)),?\s(?=(?:is|are|has|have|now|measures?|appears?|remains?)\b)"
+    rf"|(?:prior|previous|earlier|last)(?: {PICTURE})?)"
+    rf"|(?:previously|formerly) measur(?:ing|ed) [^,()]*?),?\s(?=(?:is|are|has|have|now|measures?|appears?|remains?)\b)"
 )
 # "A nodule was not present on ___ and is 8 mm."
 _WAS_NOT = pattern(

@@ -15,6 +15,11 @@ _JOINT = re.compile(
     r"(?P<joint>,? (?:and|but|while|whereas|though|although|except for|aside from|other than) |, )(?=\S)", _I
 )
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|remains?|appears?|persists?)\b", _I)
+_CHANGED = re.compile(
+    r"^(?!no\b)[\w -]{3,60}? (?:has|have|is|are) (?:\w+ly )?(?:worsened|improved|increased|decreased|progressed"
+    r"|resolved|cleared|unchanged|stable)\b",
+    _I,
+)
 _MODAL = re.compile(r"\b(?:cannot|can not|may|could) be\b", _I)
 _OPENS = re.compile(r"^(?:no|there (?:is|are|has|have)|without)\b", _I)
 _STANDS_ALONE = re.compile(r"^(?:no|there (?:is|are|has|have)|the)\b", _I)
@@ -78,7 +83,8 @@ def _may_part(before: str, joint: str, after: str) -> bool:
         return bool(run_on or (_ENDS_IN_CHANGE.search(before) and _HOW_IT_IS.search(after.partition(",")[0])))
     if not (_VERB.search(before) or _OPENS.match(before)):
         return False
-    if joint.lower() == " and " and not _STANDS_ALONE.match(after):
+    stands = _STANDS_ALONE.match(after) or _CHANGED.search(after)
+    if joint.lower() == " and " and not stands:
         return False
     if not (_VERB.search(after) or _MODAL.search(after)) and not after.lower().startswith("no "):
         return False

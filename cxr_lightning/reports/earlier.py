@@ -67,7 +67,8 @@ _TELLING = pattern(
     r"|relative|reduc|recur|reaccum|reappear|extub|grow|grew|current|before|still|pre-?exist|continu|former"
     r"|yesterday|appeared"
     r"|originally|(?:up|down) from|received|taken|(?:which|that) (?:was|were)|as seen|little|minimal change"
-    r"|withdraw|migrat|having been|re-?expanded|reinflated|responded|evolved|regress|lower lung vol|remains?$)"
+    r"|withdraw|migrat|evacuat|drained|returned|having been|re-?expanded|reinflated|responded|evolved|regress"
+    r"|lower lung vol|remains?$)"
 )
 
 

@@ -17,7 +17,7 @@ _GROWS = any_of("increase|decrease|improve|worsen|enlarge|grow|progress|persist"
 _MUCH = r"(?: (?:slightly|mildly|markedly|considerably|significantly|substantially|somewhat|minimally|dramatically))?"
 _HAS_CHANGED = r"(?:changed|increased|decreased|improved|worsened|diminished)"
 _HAS_COME = any_of(
-    "developed|appeared|occurred|progressed|grown|enlarged|recurred|reaccumulated|reappeared|persisted|evolved"
+    "developed|appeared|occurred|progressed|grown|enlarged|recurred|reaccumulated|reappeared|persisted|evolved|returned"
 )
 _WITHOUT_VERB = r"(?:increased|decreased|improved|worsened|larger|smaller|worse|unchanged|stable)"
 _PERSISTS = any_of(
@@ -65,6 +65,7 @@ _COMPARED = pattern(
     rf"(?:{EARLIER}|yesterday|before))?|(?:ever )?since (?:(?!with |and |but |now |\d+ ?[cm]m)[^,\s]+\s?)*"
     rf"|(?:from|than|to|as)(?: on"
     rf"| in| at)? (?:{EARLIER}|before|yesterday)"
+    r"|(?:following|after) [^,]*\b(?:removal|withdrawal|extubation)\b[^,]*"
     r"|in the interval|over the (?:interval|past|last) ?\w*|(?:in|by|on) (?:(?:overall|wall) )?(?:number|thickness"
     r"|width|height|size|diameter|density|conspicuity|severity"
     r"|degree|volume|prominence)\b"
@@ -154,8 +155,8 @@ _DEVICE = any_of(
 _MOVED = pattern(
     rf"^(?P<what>(?:(?!\b(?:no|not|without)\b)[^,])*{_DEVICE}(?:(?!\b(?:is|are)\b)[^,]){{0,40}}?) (?:has"
     rf"|have) (?:now |also |since |been |slightly |\w+ly )*"
-    r"(?P<how>migrated|placed|inserted|advanced|repositioned|withdrawn|retracted|pulled back|exchanged"
-    r"|replaced)(?: \w+ly)?(?: (?:by|approximately|about) [\w.]+ ?[cm]m)?(?P<tail>.*)$"
+    r"(?P<how>migrated|removed and replaced|placed|inserted|advanced|repositioned|withdrawn|retracted|pulled back"
+    r"|exchanged|replaced)(?: \w+ly)?(?: (?:by|approximately|about) [\w.]+ ?[cm]m)?(?P<tail>.*)$"
 )
 _INTO = pattern(
     r"^(?:in|into|to|within) (?:the )?(?:[\w-]+ ){0,4}?(?:stomach|fundus|antrum|duodenum|jejunum|svc|ivc|vena cava"
@@ -165,7 +166,9 @@ _TIP = pattern(r"^(?:the )?(?:distal |side )?(?:tip|port|side ?port|end)s?\b|\bt
 _LIES = pattern(r"^(?:coiled|looped|kinked|curled|folded|mal-?positioned|misplaced|positioned|located)\b")
 _THROUGH = pattern(r"^(?:in|into|through|via) ")
 _ARTICLE = pattern(r"^the ")
-_REPLACED_BY = pattern(r"^.*\b(?:has|have) been (?:\w+ly )?(?:replaced|exchanged) (?:by|with|for) (?=\w)")
+_REPLACED_BY = pattern(
+    r"^.*\b(?:has|have) been (?:\w+ly )?(?:removed and )?(?:replaced|exchanged) (?:by|with|for) (?=\w)"
+)
 _RECEIVED = pattern(
     r"^(?:the )?patient has (?:now |also |since )*(?:received|developed|undergone (?:interval )?(?:placement"
     r"|insertion) of) (?:the )?(?=\w)|^interval intubation,? with (?:the )?(?=\w)"

@@ -160,7 +160,8 @@ _STILL = any_of(
     recurred|reaccumulated|reappeared|growing|has grown|formerly|yesterday
     (?:up|down) from|(?:better|poorer|deeper|shallower|lower) inspiration
     (?:in|de)creased{_OF_A_FINDING}|(?:slightly|somewhat|even|much) lower lung volumes
-    (?:has|have) (?:re-?expanded|reinflated|responded|evolved|regressed)
+    (?:has|have) replaced|(?:has|have) been (?:evacuated|drained)
+    (?:has|have) (?:returned|re-?expanded|reinflated|responded|evolved|regressed)
     (?:was|were) (?:removed|withdrawn)|having been
     (?:better|improved) (?:aerat|inflat|expan|ventilat)\w+"""
 )
