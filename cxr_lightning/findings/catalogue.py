@@ -115,7 +115,8 @@ CATALOGUE: tuple[Finding, ...] = (
     Finding(
         "borderline_heart",
         "none",
-        _called(
+        rf"borderline {_HEART}|"
+        + _called(
             _HEART,
             r"(?:borderline|(?:(?:upper|top) (?:limits? )?(?:of )?)?normal(?: in size)? to (?:\w+ )?"
             r"(?:enlarged|large))",

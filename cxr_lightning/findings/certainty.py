@@ -68,7 +68,7 @@ _BEFORE = re.compile(
     r"|(?P<doubt>(?:can ?not|could not|not|unable to|difficult to|hard to)(?: \w+)? (?:exclude|rule out)|not excluded"
     r"|possib(?:le|ly|ility of)|questionabl[ey]|question(?: of)?|equivocal|suspected|suspici(?:ous|on) (?:of|for)"
     r"|(?:may|might|could)(?: \w+)? (?:represent|reflect|be|indicate|suggest|obscure|hide|mask)"
-    r"(?: (?:due|secondary|related) to)?"
+    r"(?: (?:due|secondary|related) to| (?:compatible|consistent|in keeping) with)?"
     r"|concern(?:ing|ed)? (?:for|of)|worrisome for|(?:evaluate|assess|evaluation|assessment|eval|look|query)(?: for)?"
     r"|to exclude|exclude|rule out|r/o|versus|vs|borderline|if there is|whether there is)"
     rf"|(?P<weighed>(?:favou?r\w*|prefer\w*)(?: \w+){{0,5}}? over|more likely(?: \w+){{0,5}}? than)"
@@ -86,7 +86,9 @@ _NOT_BEFORE = (
 )
 """What was not seen on the film before is what is new on this one."""
 _AFTER = re.compile(
-    r"(?P<doubt>(?:(?:is|are|was|were) )?(?:can ?not|could not|not)(?: be| entirely| completely| fully| reliably)*"
+    r"(?P<doubt>(?:should|must|needs? to|has to|to)(?: also| still)? be (?:excluded|ruled out|considered)"
+    r"|\b(?:is|are|remains?)(?: also)? (?:in|on|within|part of|among|included in) (?:the|its) (?:\w+ )?differential"
+    r"|(?:(?:is|are|was|were) )?(?:can ?not|could not|not)(?: be| entirely| completely| fully| reliably)*"
     r" (?:excluded|ruled out)|^,?(?: \w+)?,? if (?:any|present|real|at all)\b"
     r"|\b(?:may|might|could) be (?:present|obscured"
     r"|hidden|masked|missed)"

@@ -81,12 +81,61 @@ def test_what_has_no_phrase_of_ours_is_not_told_in_part(text: str) -> None:
         ("Small left pleural effusion is again seen, now smaller than before.", True),
         ("Small left pleural effusion. The heart is normal.", True),
         ("Small left pleural effusion. A bulky right hilum persists.", False),
+        ("Small left pleural effusion. The lungs are otherwise clear.", True),
+        ("Small left pleural effusion. The chest tube has been removed.", True),
+        ("Small left pleural effusion. The rib has been removed.", False),
+        ("Small left pleural effusion. XXXX opacity in the left apex.", False),
         ("Small left pleural effusion. Large right tension pneumothorax.", False),
     ],
 )
 def test_what_cleaning_took_out_is_not_kept_back(written: str, told_of_it: bool) -> None:
     cleaned = "Small left pleural effusion."
     assert bool(explain(read(Said(cleaned, cleaned, written=written)), "key")) is told_of_it
+
+
+def test_what_cleaning_took_out_is_told_like_the_rest() -> None:
+    cleaned = "Small left pleural effusion."
+    reading = read(Said(cleaned, cleaned, written=f"{cleaned} Right atelectasis persists, unchanged."))
+    assert "(atelectasis) on the right" in explain(reading, "key")[0].answer
+
+
+@pytest.mark.parametrize(
+    ("text", "doubted"),
+    [
+        ("Scarring versus atelectasis at the left base.", ("(scarring)", "(atelectasis)")),
+        ("Atelectasis or scarring at the left base.", ("(scarring)", "(atelectasis)")),
+        ("Left basilar scarring/atelectasis.", ("(scarring)", "(atelectasis)")),
+        ("Probable COPD.", ("(COPD)",)),
+        ("Borderline heart size.", ("(cardiomegaly)",)),
+        ("Heart size is borderline.", ("(cardiomegaly)",)),
+        ("Scoliosis without effusion or pneumothorax.", ()),
+        ("Aortic ectasia/tortuosity.", ()),
+    ],
+)
+def test_one_of_two_is_told_as_in_doubt(text: str, doubted: tuple[str, ...]) -> None:
+    answer = told(text)
+    assert answer
+    unsure = [each for each in answer.split(". ") if "whether" in each]
+    assert len(unsure) == len(doubted)
+    assert all(any(word in each for each in unsure) for word in doubted)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Eventration of the right hemidiaphragm.", "(elevated diaphragm)"),
+        ("The left hemidiaphragm is elevated.", "(elevated diaphragm)"),
+        ("Old left rib deformities.", "(deformity)"),
+        ("Mild compression deformity of T8.", "(deformity)"),
+        ("Osteopenia.", "(osteopenia)"),
+        ("Mild dextrocurvature of the thoracic spine.", "(scoliosis)"),
+        ("Cholecystectomy clips in the right upper quadrant.", "earlier operation"),
+        ("Calcified hilar lymph XXXX.", "(granuloma)"),
+        ("Low lung volumes with bronchovascular crowding.", "(low lung volumes)"),
+    ],
+)
+def test_minor_things_have_phrases(text: str, words: str) -> None:
+    assert words in told(text)
 
 
 def test_no_main_artery_of_another_vessel() -> None:

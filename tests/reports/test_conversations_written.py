@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from cxr_lightning.reports.conversations import Said, ask_all
-from cxr_lightning.reports.conversations.details import regions, stated_details
+from cxr_lightning.reports.conversations.details import stated_details
 from cxr_lightning.reports.conversations.frequencies import OPENI
 from cxr_lightning.reports.conversations.lay import explain
 from cxr_lightning.reports.conversations.reading import read
+from cxr_lightning.reports.conversations.regions import regions
 from cxr_lightning.reports.conversations.sound import is_known_normal
 from cxr_lightning.reports.conversations.topics import TOPICS
 from cxr_lightning.shards.preparation import said_of
@@ -50,8 +51,20 @@ GRAVE = (
     "The lungs are not clear.",
     "Heart size is at the upper limits of normal.",
     "Lungs are otherwise clear.",
+    "The heart and lungs have XXXX effusions in the interval.",
+    "The pleural spaces are wide.",
     "Stable appearance of the mediastinum.",
 )
+
+
+PHRASES = dict.fromkeys(GRAVE, "never told") | {
+    "Left PICC, unchanged in position, ends in the mid SVC.": "(central venous line)",
+    "Bibasilar opacities persist.": "(opacity) in the lower part of both lungs",
+    "A moderate right pneumothorax persists with the chest tube in place.": "(pneumothorax) on the right",
+    "Small right pneumothorax, unchanged, with chest tube in place.": "(pneumothorax) on the right",
+    "There is no change in the moderate right pneumothorax.": "(pneumothorax) on the right",
+}
+"""What a patient may be told of them."""
 
 
 @pytest.mark.parametrize("grave", GRAVE)
@@ -61,7 +74,8 @@ def test_no_film_with_an_unknown_sentence_is_normal(grave: str) -> None:
     kept = read(Said(HEALTHY, f"{grave} {HEALTHY}"))
     assert lost.abnormal is None
     assert kept.abnormal is not False
-    assert not explain(lost, "key")
+    told = " ".join(each.answer for each in explain(lost, "key"))
+    assert not told or PHRASES[grave] in told
     assert read(Said(HEALTHY, HEALTHY, written=HEALTHY)).abnormal is False
 
 
@@ -85,6 +99,8 @@ def test_clear_denies_nothing_beside_what_is_unknown_of_the_lungs(grave: str) ->
         "The cardiomediastinal silhouette is stable and within normal limits.",
         "Heart size and pulmonary XXXX are normal.",
         "Negative chest x-XXXX.",
+        "The heart and lungs have XXXX XXXX in the interval.",
+        "The lungs and pleural spaces show no acute abnormality.",
     ],
 )
 def test_what_is_said_of_a_normal_chest_is_known(sentence: str) -> None:

@@ -12,7 +12,6 @@ from cxr_lightning.reports.conversations.details import (
     denied_details,
     devices,
     follow_ups,
-    regions,
     stated_details,
     views,
 )
@@ -21,6 +20,7 @@ from cxr_lightning.reports.conversations.labels import ask_labels, can_ask_about
 from cxr_lightning.reports.conversations.lay import explain
 from cxr_lightning.reports.conversations.presence import ask_normality, presences
 from cxr_lightning.reports.conversations.reading import Reading, read
+from cxr_lightning.reports.conversations.regions import regions
 from cxr_lightning.reports.conversations.said import Context, Said, Style
 from cxr_lightning.reports.conversations.shown import shown_of
 from cxr_lightning.reports.conversations.topics import TOPICS
@@ -92,7 +92,8 @@ def ask_all(
         block += _next(reading, block[-1], key)[: MOST_QUESTIONS - sum(map(len, blocks))]
     about = {each.about for each in short}
     about |= {topic.name for topic in TOPICS if topic.kinds & {each.partition(":")[0] for each in about}}
-    for each in _others(said, reading, balance, key, context):
+    full = sum(map(len, blocks)) >= room
+    for each in () if full else _others(said, reading, balance, key, context):
         if sum(map(len, blocks)) < room and each.about not in about:
             blocks.append([each])
             about |= {each.about} - {""}

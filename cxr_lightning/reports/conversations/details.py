@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.places import Place
@@ -18,7 +17,6 @@ from cxr_lightning.reports.conversations.presence import worded
 from cxr_lightning.reports.conversations.reading import Line, Reading
 from cxr_lightning.reports.conversations.said import Context, Said
 from cxr_lightning.reports.conversations.shown import carried
-from cxr_lightning.reports.conversations.sound import is_known_normal
 from cxr_lightning.reports.conversations.topics import DEVICE_ROWS, TOPICS, Topic, bare
 from cxr_lightning.reports.conversations.turns import Asked
 from cxr_lightning.reports.conversations.wordings import (
@@ -30,7 +28,6 @@ from cxr_lightning.reports.conversations.wordings import (
     PLACE,
     PLACE_NEXT,
     PROJECTION,
-    REGION,
     VIEW,
 )
 from cxr_lightning.reports.draw import choose, fraction
@@ -41,64 +38,20 @@ _FRONTAL_RATE = 0.03
 _MEASURE = re.compile(r"\b\d+(?:\.\d+)?(?: ?x ?\d+(?:\.\d+)?)* ?-?(?:mm|cm|millimeters?|centimeters?)\b", re.IGNORECASE)
 _MOST_LINES = 3
 _WORD = re.compile(r"[a-z]+")
+_STEPS = re.compile(r"\b(?:small|grade)\b", re.IGNORECASE)
+"""What asks for one of three steps: a measure is no answer to it."""
+# What names where there is most of it, does not name where all of it is.
+_MOST_OF_IT = re.compile(
+    r"\b(?:largest|biggest|dominant|greatest|worst|worse|(?:more|most) (?:so|prominent\w*|pronounced|severe|marked"
+    r"|conspicuous|confluent)|predominant\w*|predominately|especially|particularly)\b",
+    re.IGNORECASE,
+)
 _LARGE = re.compile(r"\blarge\b", re.IGNORECASE)
 _ONE_MORE = re.compile(
     r"\b(?:second|third|another|additional|other|further|multiple|several|numerous)\b", re.IGNORECASE
 )
 _AP = re.compile(r"\bap\b|\bantero-?posterior\b|\bportable\b", re.IGNORECASE)
 _PA = re.compile(r"\bpa\b|\bpostero-?anterior\b", re.IGNORECASE)
-
-_LUNGS = frozenset(
-    ("nodule", "tumour", "consolidation", "pneumonia", "infection", "airspace_opacity", "opacity",
-     "interstitial_oedema", "congestion", "atelectasis")
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A part of the chest that a report speaks of.
-
-    Attributes:
-        verb: The verb that goes with it.
-        words: The words by which a sentence is known to speak of it.
-        rows: The rows of the labeler's catalogue that do.
-    """
-
-    verb: str
-    words: re.Pattern[str]
-    rows: frozenset[str] = frozenset()
-
-
-REGIONS: dict[str, Region] = {
-    "the heart": Region("is", re.compile(r"\b(?:heart|cardiac|cardiomegaly|cardiomediastinal)\b", re.IGNORECASE)),
-    "the lungs": Region(
-        "are",
-        re.compile(
-            r"\b(?:lungs?|air ?space|emphysem\w+|lobes?|parenchym\w+|interstiti\w+|hyper(?:infl|exp|aer)\w+"
-            r"|granuloma\w*|scar\w*|bas(?:es|ilar|al)|apex|apices|inspirat\w+|aerat\w+|bronch\w+|pulmonary)\b",
-            re.IGNORECASE,
-        ),
-        _LUNGS,
-    ),
-    "the pleura": Region(
-        "is",
-        re.compile(r"\b(?:pleura\w*|costophrenic|sulcus|fissure\w*|apical)\b", re.IGNORECASE),
-        frozenset(("pleural_effusion", "pneumothorax", "pleural_other")),
-    ),
-    "the mediastinum": Region(
-        "is", re.compile(r"\b(?:\w*mediastin\w+|hil(?:a|ar|um)|aort\w+|trachea\w*)\b", re.IGNORECASE)
-    ),
-    "the bones": Region(
-        "are",
-        re.compile(
-            r"\b(?:bon[ey]s?|osseous|ribs?|spine|spinal|vertebra\w*|skelet\w+|clavic\w+|scolio\w+|kypho\w+"
-            r"|thoracic cage|degenerative|osteo\w+|shoulders?|humer\w+|spondyl\w+)\b",
-            re.IGNORECASE,
-        ),
-        frozenset(("fracture",)),
-    ),
-}
-"""What of a chest is asked after by name."""
 
 
 def follow_ups(reading: Reading, topic: Topic, key: str) -> list[Asked]:
@@ -160,28 +113,6 @@ def devices(reading: Reading, key: str) -> list[Asked]:
     if not lines or len(lines) > _MOST_LINES or reading.drops(DEVICE_ROWS):
         return []
     return [Asked("devices", choose(DEVICES, key, "devices"), " ".join(lines), "devices", True)]
-
-
-def regions(reading: Reading, key: str) -> list[Asked]:
-    """Ask about a part of the chest; all that the report says of it is the answer.
-
-    Args:
-        reading: The study.
-        key: The study's key.
-
-    Returns:
-        One question or none.
-    """
-    for part in sorted(REGIONS, key=lambda part: fraction(key, "region order", part)):
-        region = REGIONS[part]
-        lines = [line for line in reading.lines if _is_of(line, region)]
-        apart = 0 < len(lines) <= _MOST_LINES and len(lines) < len(reading.lines)
-        # What cleaning took out of the report belongs to the answer as well, and cannot be quoted.
-        whole = not any(_is_of(line, region) and not is_known_normal(line.text) for line in reading.dropped)
-        if apart and whole and all(map(reading.may_quote, lines)):
-            question = choose(REGION, key, "region", part).format(are=region.verb, part=part)
-            return [Asked("region", question, " ".join(line.text for line in lines), part)]
-    return []
 
 
 def views(said: Said, context: Context, key: str) -> list[Asked]:
@@ -247,12 +178,6 @@ def place_words(places: frozenset[Place]) -> str:
     return f"in the {' and the '.join(reversed(each))} lung"
 
 
-def _is_of(line: Line, region: Region) -> bool:
-    if any(line.speaks(DEVICE_ROWS, Certainty.PRESENT)):  # "the line is kinked at the clavicle" is not of the bones
-        return any(each.finding in region.rows for each in line.mentions)
-    return any(each.finding in region.rows for each in line.mentions) or region.words.search(line.text) is not None
-
-
 def _place(reading: Reading, topic: Topic, key: str, wordings: Sequence[str]) -> list[Asked]:
     lines = reading.stating(topic)
     if not topic.placed or reading.drops(topic.rows) or _one_is_unplaced(lines, topic):
@@ -270,9 +195,14 @@ def _place(reading: Reading, topic: Topic, key: str, wordings: Sequence[str]) ->
     if not words:
         return []
     noun = choose(topic.nouns, key, "noun", topic.name)
-    answers = (f"{_capital(words)}.", f"The {bare(noun)} is {words}.", reading.evidence(topic, holds=True))
+    quoted = reading.evidence(topic, holds=True)
+    answers: tuple[str, ...] = (f"{_capital(words)}.", f"The {bare(noun)} is {words}.", quoted)
+    if any(_MOST_OF_IT.search(line.text) for line in lines):
+        if not quoted or not _places_all(lines, quoted, topic, places):
+            return []
+        answers = (quoted,)
     answer = choose(answers, key, "place answer", topic.name)
-    if answer == answers[2] and not _places_all(lines, answer, topic, places):
+    if answer == answers[-1] and len(answers) > 1 and not _places_all(lines, answer, topic, places):
         answer = answers[1]
     return [Asked("place", worded(choose(wordings, key, "place", topic.name), noun), answer, topic.name, True)]
 
@@ -306,10 +236,11 @@ def _size(reading: Reading, topic: Topic, key: str, wordings: Sequence[str]) -> 
         for match in _MEASURE.finditer(line.text)
     }
     steps = {each.severity for each, _ in own if each.severity is not None}
-    noun = choose(topic.nouns, key, "noun", topic.name)
+    noun = choose(topic.graded, key, "noun", topic.name)
     question = worded(choose(wordings, key, "size", topic.name), noun)
     if len(measures) == 1 and len(own) == 1:
-        question = worded(choose(EXTENT_NEXT if "{" not in wordings[0] else EXTENT, key, "size", topic.name), noun)
+        open_ones = [each for each in (EXTENT_NEXT if "{" not in wordings[0] else EXTENT) if not _STEPS.search(each)]
+        question = worded(choose(open_ones, key, "size", topic.name), noun)
         answers: tuple[str, ...] = (f"It measures {measures.pop()}.", own[0][1].text)
     elif topic.sizing and len(steps) == 1 and not measures and all(_sizes_each(line) for _, line in own):
         size = topic.size(steps.pop())

@@ -23,11 +23,14 @@ def _of_aorta(words: str) -> str:
 
 LAY: dict[str, tuple[str, str]] = {
     "granuloma": (
-        r"granulomas?|granulomata|granulomatous (?:disease|changes?|calcifications?)"
-        r"|calcified (?:\w+ )?(?:lymph )?nodes?",
+        r"granulomas?|granulomata|granulomatous (?:\w+ )?(?:disease|changes?|calcifications?|process|infection"
+        r"|sequelae?|exposure)|calcified (?:\w+ ){0,3}?(?:lymph )?nodes?",
         "at least one calcified scar (granuloma)",
     ),
-    "scoliosis": (r"(?:dextro|levo)?scolio(?:sis|tic)", "a sideways curve of the spine (scoliosis)"),
+    "scoliosis": (
+        r"(?:dextro|levo)?scolio(?:sis|tic)|(?:dextro|levo)(?:curvature|convex\w*)",
+        "a sideways curve of the spine (scoliosis)",
+    ),
     "kyphosis": (r"(?:hyper)?kypho(?:sis|tic)", "a forward curve of the spine (kyphosis)"),
     "degeneration": (
         r"degenerative(?: \w+){0,3}|osteophyt\w+|spondylosis|spurring|arthritis|arthritic|osteoarthritis|arthrosis"
@@ -60,9 +63,24 @@ LAY: dict[str, tuple[str, str]] = {
         "a main artery that is wider or more winding than usual (tortuous aorta)",
     ),
     "surgery": (
-        r"sternotomy|cabg|surgical (?:clips?|changes?|material|sutures?)|clips|wires|postsurgical|postoperative"
-        r"|mastectomy|lobectomy|thoracotomy|sutures?|stents?|staples?",
+        r"sternotomy|cabg|cholecystectomy(?: clips)?|surgical (?:clips?|changes?|material|sutures?)|clips|wires"
+        r"|postsurgical|postoperative|mastectomy|lobectomy|thoracotomy|sutures?|stents?|staples?",
         "material or traces of an earlier operation",
+    ),
+    "raised diaphragm": (
+        r"eventration|elevat(?:ed|ion)(?: of)?(?: the)?(?: (?:left|right))? (?:hemi)?diaphragm"
+        r"|(?:hemi)?diaphragm (?:elevation|(?:is|remains|appears) (?:\w+ )?elevated)",
+        "a half of the breathing muscle that stands higher than usual (elevated diaphragm)",
+    ),
+    "deformity": (
+        r"(?:rib|vertebral(?: body)?|compression|wedge|wedging|clavic\w+|spine) deformit(?:y|ies)"
+        r"|deformit(?:y|ies) (?:of|in|is noted in|are noted in|at) (?:\w+ ){0,5}"
+        r"(?:ribs?|vertebra\w*|spine|clavicle|t\d+)",
+        "a bone that has lost its usual shape (deformity)",
+    ),
+    "thin bones": (
+        r"osteopeni[ac]|osteoporo(?:sis|tic)|(?:bone |osseous )?demineralization|demineralized",
+        "a lower density of the bones than usual (osteopenia)",
     ),
     "scar": (r"scar(?:s|ring)?|fibro(?:sis|tic)|pleuroparenchymal", "scar tissue in the lung (scarring)"),
 }
@@ -83,24 +101,26 @@ _ONE_SIDED = re.compile(r"\b(?:left|right|unilateral|hemithorax)\b")
 
 
 @lru_cache(maxsize=1 << 14)
-def beyond(sentence: str) -> tuple[str, ...]:
-    """Name what a sentence states beyond the labeler's vocabulary.
+def beyond(sentence: str, verdict: Certainty = Certainty.PRESENT) -> tuple[str, ...]:
+    """Name what a sentence states beyond the labeler's vocabulary, or leaves open.
 
     Args:
         sentence: One sentence.
+        verdict: Which of the two.
 
     Returns:
         Keys of `LAY`.
     """
-    return tuple(dict.fromkeys(name for name, _, _ in spans_beyond(sentence)))
+    return tuple(dict.fromkeys(name for name, _, _ in spans_beyond(sentence, verdict)))
 
 
 @lru_cache(maxsize=1 << 14)
-def spans_beyond(sentence: str) -> tuple[tuple[str, int, int], ...]:
-    """Find what a sentence states beyond the labeler's vocabulary.
+def spans_beyond(sentence: str, verdict: Certainty = Certainty.PRESENT) -> tuple[tuple[str, int, int], ...]:
+    """Find what a sentence states beyond the labeler's vocabulary, or leaves open.
 
     Args:
         sentence: One sentence.
+        verdict: Which of the two.
 
     Returns:
         Keys of `LAY`, each with its begin and end in the sentence as `plain` writes it.
@@ -113,7 +133,7 @@ def spans_beyond(sentence: str) -> tuple[tuple[str, int, int], ...]:
         for name, pattern in _WORDS.items()
         if name not in _BOTH_LUNGS or not _ONE_SIDED.search(words)
         for match in pattern.finditer(words)
-        if certainty(words, match.start(), match.end()) is Certainty.PRESENT
+        if certainty(words, match.start(), match.end()) is verdict
     )
 
 

@@ -18,6 +18,14 @@ from cxr_lightning.findings.mentions import Mention, find_mentions
 from cxr_lightning.findings.observations import DEVICES, NO_FINDING, PARENTS, Observations, observe
 from cxr_lightning.findings.sentences import read_sentences
 from cxr_lightning.reports.conversations.normality import sums_up
+from cxr_lightning.reports.conversations.plainness import (
+    is_mass_elsewhere,
+    is_of_a_device,
+    is_plain,
+    is_qualified,
+    is_taken_out,
+    may_be_artefact,
+)
 from cxr_lightning.reports.conversations.said import Said
 from cxr_lightning.reports.conversations.sound import is_known_normal
 from cxr_lightning.reports.conversations.topics import DEVICE_ROWS, TOPICS, Topic
@@ -26,33 +34,10 @@ from cxr_lightning.reports.sentences import bare_sentence, join_sentences
 _OPEN = (Certainty.PRESENT, Certainty.UNCERTAIN)
 _WEIGHT = (Certainty.PRESENT, Certainty.UNCERTAIN, Certainty.ABSENT, Certainty.UNMENTIONED)
 """What outweighs what, where sentences differ."""
-# A denial of one kind is no denial: "no large effusion", "no displaced fracture", "no definite pneumothorax".
-_QUALIFIED = re.compile(
-    r"\b(?:large|moderate|sizable|definite|definitive|obvious|gross|acute|displaced|suspicious|significant|overt|tension"
-    r"|new|massive|dominant|convincing|clear evidence|frank|other|further|additional|right|left|upper|lower|apical"
-    r"|alveolar|compression|rib|noncalcified|worrisome|discrete|evident|appreciable|substantial|lobar)\b",
-    re.IGNORECASE,
-)
-# "Scarring or atelectasis": one of them, and it is open which. "Probable effusion", an overlap, an artefact, another
-# examination's finding, and what lost its verb to a blank ("may healing fracture") are no plain yes either.
-_NOT_PLAIN = re.compile(
-    r"\b(?:or|versus|vs|either|ct|mri|recommend\w*|superimpos\w*|artifact\w*|nipples?|probabl[ey]|likely|presum\w+"
-    r"|may (?!be|represent|reflect|relate|indicate|suggest|also))\b|[a-z]/[a-z]",
-    re.IGNORECASE,
-)
-# What is no longer there, or not all of it: "the effusion has been drained".
-_TAKEN_OUT = re.compile(r"\b(?:drained|evacuated|aspirated|tapped|resected|excised)\b", re.IGNORECASE)
 _EITHER = frozenset({"enlarged_cardiomediastinum"})
 """Rows that state one of two findings, and it is open which: the heart or the mediastinum."""
-_MATERIAL = (
-    r"(?:leads?|catheters?|wires?|screws?|hardware|rods?|tubes?|plates?|stents?|filters?|pacemakers?|electrodes?)"
-)
-_OWN = r"(?:(?!(?:and|or|with|ribs?|bones?|no)\b)[\w-]+ )"
-_BROKEN_DEVICE = re.compile(
-    rf"\bfractures? (?:of|in|through|involving) {_OWN}{{0,5}}?{_MATERIAL}\b"
-    rf"|\b{_MATERIAL} {_OWN}{{0,3}}?fracture[ds]?\b|\bfractured {_OWN}{{0,3}}?{_MATERIAL}\b",
-    re.IGNORECASE,
-)
+_SHADOWS = frozenset({"Lung Lesion", "Lung Opacity"})
+"""What an artefact is mistaken for."""
 _CLEAR = re.compile(
     r"\blungs?(?: fields?)? (?:(?:is|are|remains?|appears?) )?(?:(?:grossly|also|both|well) ?\w* ?){0,2}clear\b"
     r"(?! of| to\b| from| except| other| aside| apart|[^.]*\b(?:except|other than|aside|apart|but|although)\b)"
@@ -122,6 +107,17 @@ class Reading:
         """
         return self._settled[topic.name]
 
+    def states(self, topic: Topic) -> bool:
+        """Tell whether a finding is there for all that the report as written says, what cleaning took out included.
+
+        Args:
+            topic: The finding.
+        """
+        if self.settles(topic) is not None:
+            return self.settles(topic) is True
+        found = [(each, line) for line in (*self.lines, *self.written) for each in line.speaks(topic.rows, *Certainty)]
+        return self._all_state(topic, found) and self._agree(topic, holds=True)
+
     def stating(self, topic: Topic) -> list[Line]:
         """List the sentences that state a finding, and not only it or another."""
         return [line for line in self.lines if any(line.speaks(topic.rows - _EITHER, Certainty.PRESENT))]
@@ -159,12 +155,12 @@ class Reading:
         """The sentences as written of which cleaning left nothing, or not the finding that they tell."""
         if not self.written:
             return ()
-        kept = [words for line in self.lines if len(words := _words_of(line)) > 1]
+        kept = [words for line in self.lines if len(words := _words_of(line.text)) > 1]
         told = {each.finding for line in self.lines for each in line.mentions if each.certainty in _OPEN}
         return tuple(
             line
-            for line in self.written
-            if not any(words <= _words_of(line) for words in kept)
+            for line, own in ((each, _words_of(each.text)) for each in self.written)
+            if not any(words <= own for words in kept)
             or any(each.certainty in _OPEN and each.finding not in told for each in line.mentions)
         )
 
@@ -221,8 +217,9 @@ class Reading:
     @cached_property
     def abnormal(self) -> bool | None:
         """Whether the film is abnormal; None where that is open: a finding in doubt, a device alone, an old scar."""
-        if self.observations.stated - {DEVICES, NO_FINDING}:
-            return True
+        stated = self.observations.stated - {DEVICES, NO_FINDING}
+        if stated:
+            return None if stated <= _SHADOWS and self._of_artefact else True
         spoken = self.observations[NO_FINDING].certainty is Certainty.PRESENT
         if not spoken or any(certainty in _OPEN for certainty in self._written_as.values()) or self.devices:
             return None
@@ -230,6 +227,11 @@ class Reading:
             return None
         known = None if self.source is None else self.source.get(NO_FINDING) == 1
         return None if known is False or self.labels else False
+
+    @cached_property
+    def _of_artefact(self) -> bool:
+        """Whether the report takes one of its shadows for nothing."""
+        return any(may_be_artefact(line.text) for line in (*self.lines, *self.written))
 
     @property
     def devices(self) -> list[str]:
@@ -245,14 +247,22 @@ class Reading:
         if written - certainties and (certainties or written & {*_OPEN}):
             return None
         if certainties == {Certainty.PRESENT}:
-            plain = any(each.finding not in _EITHER and not _NOT_PLAIN.search(line.text) for each, line in found)
-            return True if plain and not any(_TAKEN_OUT.search(line.text) for _, line in found) else None
+            return True if self._all_state(topic, found) else None
         if certainties - {Certainty.ABSENT}:
             return None
         about = {topic.observation, *_CHILDREN.get(topic.observation, ())}
         if any(self._as_written(name) in _OPEN for name in about):
             return None
-        return None if any(_QUALIFIED.search(line.text) and not _sound(each) for each, line in found) else False
+        if topic.name == "nodule" and any(is_mass_elsewhere(line.text) for line in (*self.lines, *self.written)):
+            return None
+        return None if any(is_qualified(line.text) and not _sound(each) for each, line in found) else False
+
+    def _all_state(self, topic: Topic, found: list[tuple[Mention, Line]]) -> bool:
+        """Tell whether all mentions of a finding state it, one of them plainly."""
+        if (topic.observation in _SHADOWS and self._of_artefact) or any(is_taken_out(line.text) for _, line in found):
+            return False
+        plain = any(each.finding not in _EITHER and is_plain(line.text) for each, line in found)
+        return plain and all(each.certainty is Certainty.PRESENT for each, _ in found)
 
     def _agree(self, topic: Topic, holds: bool) -> bool:
         """Tell whether what others know of the study is what we read."""
@@ -296,21 +306,12 @@ def _sentences_of(written: str, cleaned: str) -> list[str]:
     return [" ".join(each.split()) for each in read_sentences(written) if _LETTER.search(each)]
 
 
-def is_of_a_device(sentence: str) -> bool:
-    """Tell whether what a sentence calls broken is no bone but a device.
-
-    Args:
-        sentence: One sentence.
-    """
-    return _BROKEN_DEVICE.search(sentence) is not None
-
-
 def _clear(lines: tuple[Line, ...], sentences: list[str], observations: Observations) -> str:
     if observations[NO_FINDING].certainty is not Certainty.PRESENT:
         return ""
     clear = next((each for each in sentences if _CLEAR.search(each) and not _NOT_CLEAR.search(each)), "")
     # "Clear" denies only where every word about the lungs is known.
-    if not clear or any(_OF_THE_LUNGS.search(line.text) and not is_known_normal(line.text) for line in lines):
+    if not clear or any(_speaks_of_lungs_unknown(line.text) for line in lines):
         return ""
     stated = (each for line in lines for each in line.mentions if each.certainty in _OPEN)
     return clear if all(each.finding in DEVICE_ROWS for each in stated) else ""
@@ -321,9 +322,15 @@ def _sound(mention: Mention) -> bool:
     return mention.finding.startswith("normal_")
 
 
-@lru_cache(maxsize=1 << 12)
-def _words_of(line: Line) -> frozenset[str]:
-    return frozenset(_WORD.findall(line.text.lower()))
+@lru_cache(maxsize=1 << 15)
+def _words_of(sentence: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(sentence.lower()))
+
+
+@lru_cache(maxsize=1 << 15)
+def _speaks_of_lungs_unknown(sentence: str) -> bool:
+    """Tell whether a sentence says of the lungs what is not said of normal ones."""
+    return _OF_THE_LUNGS.search(sentence) is not None and not is_known_normal(sentence)
 
 
 @lru_cache(maxsize=1 << 15)

@@ -40,7 +40,8 @@ _PLAIN = _words(
     shape shaped configuration position appearance caliber volumes aeration inflation alignment left right
     bilateral central peripheral anterior posterior superior inferior visualised portions portion imaged scapula
     scapulae sternum airspaces surface surfaces fissure fissures cardiopulmonary intrathoracic cardiothoracic
-    thoracoabdominal cardiovascular pleuropulmonary ratio vascularities body bodies s d elements sided"""
+    thoracoabdominal cardiovascular pleuropulmonary ratio vascularities body bodies s d elements sided
+    thoracolumbar spaces markings distribution"""
 )
 """Parts of a chest, and words that say nothing by themselves."""
 _TAKEN = _words(
@@ -72,6 +73,8 @@ _DENIABLE = _words(
     infarct line lines tube tubes catheter catheters pacemaker pneumonic bacterial"""
 )
 """What may be wrong with a chest: normal where it is denied."""
+# It told how much had changed, not what there is; another sentence tells that.
+_COURSE_HIDDEN = re.compile(r"^(?:the |heart |lungs |mediastinum |and )+(?:have|has) (?:xxxx )+in the interval$")
 _COUNTS = _words("two single one three 2 3 x")
 _HEADINGS = _words("findings impression report conclusion chest lungs heart mediastinum bones pleura")
 _LINKING = _words("a an the is are was were has have been there no of in with and or for chest thorax patient it")
@@ -91,6 +94,9 @@ _AS_BEFORE = re.compile(
     r" (?:stable|unchanged)\b"
 )
 # A word that was blacked out is one of the parts that are called normal, or of what is denied.
+# One noun alone goes with these: an arch, nodes, wires, angles.
+_FORCED = re.compile(r"\b(aortic|lymph|sternotomy|costophrenic) xxxx\b")
+_NOUNS = {"aortic": "arch", "lymph": "nodes", "sternotomy": "wires", "costophrenic": "angles"}
 _HIDDEN = re.compile(
     r"\bxxxx(?= (?:(?!no\b|without\b|with\b|but\b)\w+,? ){0,4}(?:normal|unremarkable|clear|intact|midline|negative)\b)"
     r"|(?:(?<=normal )|(?<=unremarkable )|(?<=normal pulmonary )|(?<=clear lung ))xxxx(?= bilaterally$| and\b|$)"
@@ -126,6 +132,8 @@ def is_known_normal(sentence: str) -> bool:
     words = plain(sentence)
     if _TOGETHER.search(words):
         return False
+    if _COURSE_HIDDEN.search(words):
+        return True
     found = [each for each in _WORD.finditer(words) if not each.group().isdigit() or len(words) > len(each.group())]
     if {each.group() for each in found} <= _TAKEN | _COUNTS | _LINKING | _HEADINGS:
         return _is_of_the_film([each.group() for each in found])
@@ -168,6 +176,8 @@ def plain(sentence: str) -> str:
         sentence: One sentence.
     """
     words = _BLANK.sub("xxxx", _SPACES.sub(" ", sentence.lower().replace("’", "'"))).strip(" .")
+    if "xxxx" in words:
+        words = _FORCED.sub(lambda match: f"{match[1]} {_NOUNS[match[1]]}", words)
     return _HIDDEN.sub("it", _AS_BEFORE.sub(" ", _WELL.sub("clear ", words)))
 
 

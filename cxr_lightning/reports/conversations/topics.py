@@ -45,6 +45,11 @@ class Topic:
     yes: str = "there is {it}"
     no: str = "there is no {bare}"
 
+    @property
+    def graded(self) -> tuple[str, ...]:
+        """The nouns that can be called mild or severe: an enlargement can, an enlarged heart cannot."""
+        return tuple(noun for noun in self.nouns if not noun.startswith("an enlarged"))
+
     def size(self, severity: Severity) -> str:
         """Name a severity in the words that go with this finding."""
         return (_EXTENT if self.sizing == "extent" else _DEGREE)[severity]

@@ -52,9 +52,9 @@ PRESENCE = (
     "Can you see {it}?",
     "Do you see {it} on this radiograph?",
     "Is {it} present?",
-    "Any sign of {bare}?",
+    "Any sign of {it}?",
     "Would you say that there is {it} on this chest X-ray?",
-    "Please check this film for {bare}.",
+    "Please check this film for {it}.",
     "The ward asks whether there is {it}. What do you tell them?",
     "{Bare}: present or absent?",
 )
@@ -73,7 +73,7 @@ NORMALITY = (
     "Does anything on this radiograph look abnormal, or is it normal?",
     "Can this chest film be reported as normal?",
     "Please sort this image: normal, or not?",
-    "Before you describe it: is the chest X-ray normal?",
+    "All in all, is the chest X-ray normal?",
 )
 PLACE = (
     "Where is {the}?",
