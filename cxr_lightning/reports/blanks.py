@@ -92,6 +92,7 @@ _HANGS = re.compile(
 # "Lungs are hyperexpanded" may end in an adjective, "there are calcified left hilar" may not.
 _VERB = re.compile(r"^(?!there\b).*\b(?:is|are|was|were|remains?|appears?)\b", _I)
 
+_MISFIT = re.compile(r"a [aeio]|an [^\Waeiou]", _I)
 _WANTS_NOUN = frozenset("pulmonary costophrenic aortic hilar mediastinal cardiac bony osseous soft lymph both".split())  # noqa: SIM905
 
 
@@ -115,6 +116,8 @@ def without_blanks(sentence: str) -> str:
         before, after = shorter[: blank.start()].split(), shorter[blank.end() :].split()
         if not _can_go(before, after):
             return _without_tail(shorter)
+        if before and _MISFIT.match(f"{before[-1]} {after[0]}"):  # "a XXXX opacity" had another word behind its article
+            before = before[:-1]
         shorter = " ".join(before + after)
     return shorter
 

@@ -45,10 +45,12 @@ _VIEW_VERB = re.compile(
     re.IGNORECASE,
 )
 # A cut can leave a sentence hanging in the air: "which is", "This is markedly".
-_LOOSE_END = re.compile(r"(?:[\s,]+(?:and|but|or|which|that|although|though|as|the|a|an))+$", re.IGNORECASE)
+_LOOSE_END = re.compile(
+    r"(?:[\s,]+(?:and|but|or|which|that|although|though|as|the|a|an|corresponding))+$", re.IGNORECASE
+)
 _HANGING = re.compile(
     r"\b(?:is|are|was|were|be|been|has|have|appears?|remains?|may|due|of|in|at|to|with|from|for|than|there"
-    r"|within|overlying"
+    r"|within|overlying|likewise"
     r"|recommend|(?:marked|slight|mild|minimal|significant|essential|gross|relative|complete|partial)ly)$"
     r"|\b(?:its|their|his|her)(?: tips?)?$|^\w+,? if \w+$"
     r"|, the findings$|^(?:the|an?|this|these|it|there|patient|however|otherwise)$|^of\b|^(?:and|or|but)\b"

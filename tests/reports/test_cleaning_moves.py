@@ -131,8 +131,10 @@ KEPT = {
     "Nodule previously measuring 8 mm is now 12 mm.": "Nodule is 12 mm.",
     "Edema has returned.": "Edema.",
     "There is no pneumothorax, though a small effusion persists.": "There is no pneumothorax. A small effusion.",
+    "There is a XXXX opacity in the left lingula.": "There is opacity in the left lingula.",
 }
 GONE = (
+    "Upper abdominal midline surgical sutures are likewise stable.",
     "The pneumothorax on the right has been evacuated after chest tube placement.",
     "Tracheostomy has replaced the endotracheal tube.",
     "Heart size has returned to normal.",
