@@ -178,13 +178,13 @@ def _films(chosen: dict[str, View], recipe: Recipe) -> _Films:
     views: list[ViewRecord] = []
     look, digests = NOTHING, list[str]()
     for suffix, view in chosen.items():
+        what = "image of unknown view" if view.position == "unknown" else f"{view.position} image"
         try:
             gray = fitted(load_gray(view.path, at_least=2 * recipe.size), recipe.size, recipe.fit)
         except ImageError as error:
-            what = "image of unknown view" if view.position == "unknown" else f"{view.position} image"
             raise ImageError(f"{what}: {error}") from None
         if gray.min() == gray.max():
-            raise ImageError(f"{view.position} image: all its pixels are one gray, so it shows nothing")
+            raise ImageError(f"{what}: all its pixels are one gray, so it shows nothing")
         images[suffix] = data = encode(gray, recipe.format, recipe.quality)
         if len(images) == 1:
             look = look_of(gray if recipe.format == "png" else data)  # a PNG holds these very levels
