@@ -18,6 +18,9 @@ from tests.golden.studies import make_parts, make_shards
 STEPS = 12
 FIXED = ["--data.epochs", "4", "--trainer.max_steps", str(STEPS), "--model.optim.lr", "0.002"]
 SAVED = ["--checkpoint.every_n_steps", "3", "--checkpoint.keep", "9", "--validate_every_n_steps", "5"]
+FLOAT16 = bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+"""Whether this processor computes in float16; DeepSpeed refuses it where it does not."""
+in_float16 = pytest.mark.skipif(not FLOAT16, reason="this processor has no float16, which DeepSpeed asks of it")
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +72,11 @@ def folder(tmp_path_factory):
             fit("full from half", 1, 2, after=("half", 6)),
             fit("dropout", 1, 2, *dropout),
             fit("dropout again", 1, 2, *dropout, after=("dropout", 6)),
-            fit("sixteen", 1, 2, *sixteen),
-            fit("sixteen again", 1, 2, *sixteen, after=("sixteen", 6)),
+            *(
+                [fit("sixteen", 1, 2, *sixteen), fit("sixteen again", 1, 2, *sixteen, after=("sixteen", 6))]
+                if FLOAT16
+                else []
+            ),
         ],
         root,
     )
@@ -129,7 +135,7 @@ def test_in_half_precision_the_masters_come_back(folder, name):
 
 
 @pytest.mark.ranks
-@pytest.mark.parametrize("name", ["half", "half at 0", "dropout", "sixteen", "seldom"])
+@pytest.mark.parametrize("name", ["half", "half at 0", "dropout", pytest.param("sixteen", marks=in_float16), "seldom"])
 def test_with_nothing_changed_a_resumed_run_ends_bit_equal(folder, name):
     """In half precision at two ZeRO stages, under dropout, with loss scaling, and with steps between logged ones."""
     here, there = (checkpoint_folder(folder / run, 12) for run in (name, f"{name} again"))
@@ -153,6 +159,7 @@ def test_a_run_in_half_precision_goes_on_in_full_from_its_masters(folder):
 
 
 @pytest.mark.ranks
+@in_float16
 def test_half_precision_exports(folder, tmp_path):
     export(folder / "sixteen", out=tmp_path / "model")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["dtype"] == "float16"
