@@ -27,6 +27,7 @@ from cxr_lightning.reports.sections import read_layout
 from cxr_lightning.reports.sources import Columns, Flaw, Found, Reading, source_named
 from cxr_lightning.reports.summarize import summarize
 from cxr_lightning.reports.tallying import show, watched
+from cxr_lightning.reports.unheaded import unknown_headings
 from cxr_lightning.study import Study
 
 SECTIONS = ("indication", "technique", "comparison", "findings", "impression")
@@ -48,6 +49,7 @@ class Batch:
         before: Residue of the kept reports' findings and impression as written.
         after: Residue of their cleaned texts.
         amended: Studies with an addendum.
+        unheaded: What looks like a heading and is none that is known, by the reports that have it.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -56,6 +58,7 @@ class Batch:
     before: Residue = field(default_factory=Residue)
     after: Residue = field(default_factory=Residue)
     amended: int = 0
+    unheaded: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Batch) -> None:
         """Adds the counts of another batch; its lines are not kept.
@@ -70,6 +73,7 @@ class Batch:
             mine.n += theirs.n
             mine.found.update(theirs.found)
         self.amended += other.amended
+        self.unheaded.update(other.unheaded)
 
 
 def reports(
@@ -154,6 +158,8 @@ def extract(studies: list[Study], policy: Policy) -> Batch:
         )
         batch.reasons[reason] += 1
         batch.amended += _is_amended(report.text)
+        if not report.impression:  # where that has its heading, others in capitals are parts of the findings
+            batch.unheaded.update(unknown_headings(report.text))
         if not reason:
             for name, words in (("findings", report.findings), ("impression", report.impression), ("text", text)):
                 batch.words[name][len(words.split())] += 1

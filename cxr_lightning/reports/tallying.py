@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from cxr_lightning.progress import Rate
+from cxr_lightning.reports.unheaded import recurring
 
 if TYPE_CHECKING:
     from cxr_lightning.reports.extraction import Batch
@@ -84,6 +85,12 @@ def show(total: Batch, flaws: Counter[str], console: Console, out: Path) -> None
         console.print(
             f"{have} an addendum: sections that it restates stand, its other words are out;"
             " where those correct something, the line says `amended`."
+        )
+    if strange := recurring(total.unheaded, read):
+        names = ", ".join(f"{name} ({count:,})" for name, count in strange)
+        console.print(
+            f"Headings that are not known, and the reports that have them: {names}. What stands below them stays in "
+            "the section before. Remedy: give the sections apart, as a table (docs/sources.md)."
         )
     if kept:
         console.print(_residues(total))

@@ -172,3 +172,17 @@ def test_open_i_is_kept_as_the_rules_say_and_cleaned_of_priors(tmp_path):
     assert (len(found), len(both), len(kept)) == (2998, 2656, 2643)
     assert left.shares["priors"] < 0.01
     assert left.shares["blanks"] == 0
+
+
+def test_headings_that_nobody_knows_are_told_where_they_recur(tmp_path, capsys):
+    text = "BEFUND: The heart is normal in size.\nBEURTEILUNG: No acute disease.\n"
+    rows = [{"study_id": f"s{n}", "patient_id": f"p{n}", "report": text} for n in range(8)]
+    rows[0]["report"] = f"{text}FICTITIOUS: signed.\n"
+    rows += [{"study_id": "e", "patient_id": "e", "report": "FINDINGS: PLEURA: no effusion.\nIMPRESSION: Normal.\n"}]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    reports("table", tmp_path / "in" / "t.jsonl", out=tmp_path / "out.jsonl")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Headings that are not known, and the reports that have them: BEFUND (8), BEURTEILUNG (8)." in told
+    assert "FICTITIOUS" not in told
+    assert "PLEURA" not in told
