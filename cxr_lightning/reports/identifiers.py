@@ -59,6 +59,15 @@ def find_identifiers(text: str) -> tuple[Identifier, ...]:
     return tuple(sorted(chosen, key=lambda each: each.start))
 
 
+def kinds_in(text: str) -> frozenset[Kind]:
+    """Say what kinds of words that may name somebody are in a text.
+
+    Args:
+        text: Any text.
+    """
+    return frozenset(each.kind for each in find_identifiers(text))
+
+
 _I = re.IGNORECASE
 
 # --- e-mail addresses

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
-from cxr_lightning.reports.identifiers import find_identifiers
+from cxr_lightning.reports.identifiers import Kind, kinds_in
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +43,25 @@ def hashed(name: str, purpose: str, secret: str = DEFAULT_KEY) -> str:
     return hashlib.blake2b(name.encode(), digest_size=12, key=key, person=purpose.encode()[:16]).hexdigest()
 
 
-def kinds_in_name(study: str) -> frozenset[str]:
+def kinds_in_name(study: str) -> frozenset[Kind]:
     """Say what kinds of words that may name someone are in a study's own name; a number is what such names are.
 
     Args:
         study: Its name in its source.
     """
-    kinds = {found.kind for found in find_identifiers(study)} - {"record number"}
-    return frozenset(kinds | {"name"} if "^" in study else kinds)  # as DICOM parts a person's name
+    kinds = kinds_in(study) - {"record number"}
+    return kinds | {"name"} if "^" in study else kinds  # as DICOM parts a person's name
+
+
+@lru_cache(maxsize=1024)
+def kinds_in_origin(source: str, licence: str) -> frozenset[Kind]:
+    """Say what kinds of words that may name someone are in where a study is from: a table's columns hold anything.
+
+    Args:
+        source: The study's source.
+        licence: Its licence, which may well be a web address. All studies of an archive share both.
+    """
+    return kinds_in(f"{source} {licence}") - {"web address"}
 
 
 def secret_of(given: str, file: Path | None) -> str:

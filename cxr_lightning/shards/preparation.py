@@ -16,7 +16,7 @@ from cxr_lightning.reports.conversations import Context, Said, Style, converse
 from cxr_lightning.reports.conversations.frequencies import Shares
 from cxr_lightning.reports.conversations.shown import indication_of
 from cxr_lightning.reports.dialogues import about_radiology, without_persona
-from cxr_lightning.reports.identifiers import find_identifiers
+from cxr_lightning.reports.identifiers import kinds_in
 from cxr_lightning.reports.policy import LENIENT, Policy
 from cxr_lightning.reports.sources import Flaw
 from cxr_lightning.reports.summarize import summarize
@@ -32,7 +32,7 @@ from cxr_lightning.shards.contract import (
     ViewRecord,
 )
 from cxr_lightning.shards.hanging import hung_by_header
-from cxr_lightning.shards.identity import kinds_in_name
+from cxr_lightning.shards.identity import kinds_in_name, kinds_in_origin
 from cxr_lightning.shards.images import Fit, ImageError, encode, fitted, load_gray
 from cxr_lightning.shards.looks import NOTHING, Look, look_of
 from cxr_lightning.shards.sample import sample_bytes
@@ -235,10 +235,8 @@ def _identifiers(said: Said, turns: list[Turn], study: Study, *, keep_id: bool) 
     texts = dict.fromkeys(
         (said.summary, said.findings, said.impression, *(turn["content"] for turn in turns), *(said.labels or ()))
     )
-    kinds = {found.kind for text in texts for found in find_identifiers(text)}
-    # A licence may be a web address; both come from columns of a table, which may hold anything.
-    beside = {found.kind for found in find_identifiers(f"{said.source} {study.licence}")} - {"web address"}
-    return tuple(sorted(kinds | beside | (kinds_in_name(study.study_id) if keep_id else frozenset())))
+    kinds = kinds_in_origin(study.source, study.licence).union(*map(kinds_in, texts))
+    return tuple(sorted(kinds | kinds_in_name(study.study_id) if keep_id else kinds))
 
 
 def chosen_views(views: tuple[View, ...], format: Format) -> dict[str, View]:

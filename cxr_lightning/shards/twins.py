@@ -90,8 +90,8 @@ def _alike(made: Sequence[Made]) -> list[Marks]:
     names = np.ascontiguousarray(looks.astype(">u8")).view("S32").ravel()
     _, group, many = np.unique(names, return_inverse=True, return_counts=True)
     shared = (many[group] > 1) & looks.any(axis=1)
-    parts = np.split(shared, np.cumsum([len(each.films) for each in made])[:-1])
-    groups = np.split(group, np.cumsum([len(each.films) for each in made])[:-1])
+    edges = np.cumsum([len(each.films) for each in made])[:-1]
+    parts, groups = np.split(shared, edges), np.split(group, edges)
     films: dict[int, set[str]] = {}
     for each, marks, numbers in zip(made, parts, groups, strict=True):
         for place in np.flatnonzero(marks).tolist():

@@ -187,32 +187,28 @@ class Endpoint:
                 "Remedy: the same command goes on, later; or give a larger --busy_minutes, or --requests_per_minute "
                 "and --tokens_per_minute as the provider allows."
             )
-        with self._telling:
-            if time.monotonic() < self._told + _TELL_SECONDS:
-                return
-            self._told = time.monotonic()
-        log.warning("%s is busy (429); we wait, for %.0f minutes more at most.", self.shown, math.ceil(left / 60))
+        self._tell("%s is busy (429); we wait, for %.0f minutes more at most.", self.shown, math.ceil(left / 60))
 
     def _passes(self, error: Exception) -> bool:
+        import openai
+
         if _is_spent(error) or self.closing.is_set():
             return False
         if not self._ask_again and _maybe_billed(error):
             return False
-        self._tell_gone(error)
+        if isinstance(error, openai.APIConnectionError):  # attempts take minutes, and silence looks like work
+            reason = type(error.__cause__ or error).__name__
+            self._tell("No answer from %s (%s); trying again, for some three minutes.", self.shown, reason)
         # A page or half an answer where an answer belongs: something in between stumbled, and may stand again.
         return passing(error) or _is_nonsense(error)
 
-    def _tell_gone(self, error: Exception) -> None:
-        """Says that nobody answers, now and then: attempts take minutes, and silence looks like work."""
-        import openai
-
-        if not isinstance(error, openai.APIConnectionError):
-            return
+    def _tell(self, words: str, *of: object) -> None:
+        """Says something, of all threads together once a minute."""
         with self._telling:
             if time.monotonic() < self._told + _TELL_SECONDS:
                 return
             self._told = time.monotonic()
-        log.warning("No answer from %s (%s); trying again, for some three minutes.", self.shown, _called(error))
+        log.warning(words, *of)
 
     def _only_model(self) -> str:
         try:
@@ -253,10 +249,6 @@ def _maybe_billed(error: Exception) -> bool:
         cause = type(error.__cause__).__name__
         return silent(error) or cause not in ("ConnectError", "ConnectTimeout", "PoolTimeout")
     return _is_nonsense(error) or getattr(error, "final", False)
-
-
-def _called(error: Exception) -> str:
-    return type(error.__cause__ or error).__name__
 
 
 def _is_spent(error: Exception) -> bool:

@@ -11,11 +11,11 @@ from cxr_lightning.findings.located import LABELS
 from cxr_lightning.reports.conversations import Turn
 from cxr_lightning.shards import members as foreign
 from cxr_lightning.shards.contract import KEY_PATTERN, RECORD_SUFFIX, SCHEMA, MembersRecord, SampleRecord, ShardError
-from cxr_lightning.shards.identity import hashed, kinds_in_name
+from cxr_lightning.shards.identity import hashed, kinds_in_name, kinds_in_origin
 from cxr_lightning.shards.images import MOST_PIXELS
 from cxr_lightning.shards.inspection.checks import Findings, Severity
 from cxr_lightning.shards.inspection.films import Film, FilmError, examine
-from cxr_lightning.shards.inspection.tally import Tally, kinds_in
+from cxr_lightning.shards.inspection.tally import Tally
 from cxr_lightning.shards.inspection.types import JsonError, misfit, parse, texts_of
 from cxr_lightning.shards.inspection.words import check_letters, check_summary, check_turns
 from cxr_lightning.shards.looks import NOTHING, Look
@@ -26,7 +26,6 @@ from cxr_lightning.study import SPLITS, Split
 _LABELS = frozenset(LABELS)
 _OTHER = "(no located finding)"
 _NAMED = "(may name someone)"
-_OF_LICENCES: frozenset[str] = frozenset(("web address",))
 Row = Any
 """A row of the index, as numpy gives it."""
 
@@ -300,7 +299,7 @@ class Examiner:
             self._add(check, what, label, severity)
         for kind in self.tally.add_texts(content.split, content.summary, content.texts):
             self._add("identifiers", f"a text holds a {kind}", label)
-        if kinds_in(" ".join(content.source)) - _OF_LICENCES:
+        if kinds_in_origin(*content.source):
             self._add("identifiers", "its source or licence may name someone", label)
 
     def _count(self, content: Content, films: list[Film]) -> None:
@@ -313,8 +312,7 @@ class Examiner:
         tally.labelled[content.labels is not None] += 1
         # What is shown comes from a list, or is not what may name someone: a table has all kinds of columns.
         tally.labels.update(each if each in _LABELS else _OTHER for each in content.labels or ())
-        named = kinds_in(" ".join(content.source)) - _OF_LICENCES
-        tally.sources[(_NAMED, "") if named else content.source] += 1
+        tally.sources[(_NAMED, "") if kinds_in_origin(*content.source) else content.source] += 1
 
     def _keep(self, label: str, content: Content, films: list[Film], row: Row | None) -> None:
         known, place = self.known, len(self.known.keys)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 
 from cxr_lightning.findings.certainty import Certainty
 from cxr_lightning.findings.observations import observe
-from cxr_lightning.reports.identifiers import find_identifiers
+from cxr_lightning.reports.identifiers import kinds_in
 from cxr_lightning.reports.residue import residue_of
 
 _STATES = (Certainty.PRESENT, Certainty.UNCERTAIN, Certainty.ABSENT)
@@ -68,7 +68,7 @@ class Tally:
             for name, each in observe(summary[:_MOST_READ]).readings.items():
                 if each.certainty in _STATES:
                     self.observations[split, name, str(each.certainty)] += 1
-        kinds = {kind for text in texts for kind in kinds_in(text)}
+        kinds = frozenset[str]().union(*map(kinds_in, texts))
         self.identifiers.update(kinds)
         return tuple(sorted(kinds))
 
@@ -80,15 +80,6 @@ class Tally:
         """
         for each in fields(self):
             getattr(self, each.name).update(getattr(other, each.name))
-
-
-def kinds_in(text: str) -> frozenset[str]:
-    """Say what kinds of words that may name someone are in a text.
-
-    Args:
-        text: Any text.
-    """
-    return frozenset(each.kind for each in find_identifiers(text))
 
 
 _MOST_READ = 20_000
